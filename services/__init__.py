@@ -1,0 +1,1 @@
+"""Mawja's services: one package a room, `runtime` under them all, `local` and `tools` beside them."""

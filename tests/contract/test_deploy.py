@@ -1,0 +1,222 @@
+"""The Kubernetes base is valid, restricted, complete, and names only what the code has."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from services.runtime.config import LOCAL_ONLY, VARIABLES
+
+ROOT = Path(__file__).resolve().parents[2]
+BASE = ROOT / "deploy" / "k8s" / "base"
+OVERLAYS = ROOT / "deploy" / "k8s" / "overlays"
+PORTS = {"intake": 7001, "dedup": 7002, "wave": 7003, "outreach": 7004, "broadcast": 7005}
+METRICS = 9100
+WEBHOOK = 7080
+
+Resource = dict[str, Any]
+
+
+def resources(*paths: Path) -> Iterator[Resource]:
+    for path in paths:
+        yield from (held for held in yaml.safe_load_all(path.read_text("utf-8")) if held)
+
+
+def plain_files() -> list[Path]:
+    return sorted(path for path in BASE.glob("*.yaml") if path.name != "kustomization.yaml")
+
+
+def one(kind: str, name: str) -> Resource:
+    found = [
+        held
+        for held in resources(*plain_files())
+        if held["kind"] == kind and held["metadata"]["name"] == name
+    ]
+    assert len(found) == 1, f"{len(found)} {kind} called {name}"
+    return found[0]
+
+
+def pod_specs() -> Iterator[tuple[str, Resource]]:
+    for held in resources(*plain_files()):
+        if "template" in held.get("spec", {}):
+            yield held["metadata"]["name"], held["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize("path", plain_files(), ids=lambda path: path.name)
+def test_every_resource_is_valid_by_the_kubernetes_schema(path: Path) -> None:
+    found = list(resources(path))
+    assert found
+    for held in found:
+        kubernetes_validate.validate(held, "1.37", strict=True)
+
+
+def test_the_schema_check_refuses_a_misspelt_field() -> None:
+    wrong = one("Deployment", "intake")
+    wrong["spec"]["template"]["spec"]["containers"][0]["imagePullpolicy"] = "Always"
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, "1.37", strict=True)
+
+
+def test_the_kustomization_lists_every_file_once() -> None:
+    listed = yaml.safe_load((BASE / "kustomization.yaml").read_text("utf-8"))["resources"]
+    assert sorted(listed) == [path.name for path in plain_files()]
+
+
+@pytest.mark.parametrize("overlay", sorted(OVERLAYS.iterdir()), ids=lambda path: path.name)
+def test_an_overlay_reaches_the_base_and_only_what_exists(overlay: Path) -> None:
+    held = yaml.safe_load((overlay / "kustomization.yaml").read_text("utf-8"))
+    targets = {(overlay / entry).resolve() for entry in held["resources"]}
+    assert BASE in targets
+    assert all(target.exists() for target in targets)
+    deployments = {r["metadata"]["name"] for r in resources(*plain_files())}
+    assert {entry["name"] for entry in held.get("replicas", [])} <= deployments
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on this machine")
+@pytest.mark.parametrize(
+    "folder", [BASE, *sorted(OVERLAYS.iterdir())], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_it_renders_and_what_it_renders_is_valid(folder: Path) -> None:
+    rendered = subprocess.run(
+        ["kubectl", "kustomize", str(folder)], check=True, capture_output=True, text=True
+    )
+    found = [held for held in yaml.safe_load_all(rendered.stdout) if held]
+    assert {held["metadata"]["name"] for held in found} >= PORTS.keys()
+    for held in found:
+        kubernetes_validate.validate(held, "1.37", strict=True)
+
+
+@pytest.mark.parametrize(("room", "port"), PORTS.items())
+def test_a_service_has_all_its_parts_and_they_agree(room: str, port: int) -> None:
+    deployment = one("Deployment", room)
+    pod = deployment["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    ports = {entry["name"]: entry["containerPort"] for entry in container["ports"]}
+    expected = {"grpc": port, "metrics": METRICS}
+    if room == "intake":
+        expected["webhook"] = WEBHOOK
+    assert ports == expected
+
+    service = one("Service", room)["spec"]
+    assert service["clusterIP"] == "None", "gRPC clients can only balance over a headless service"
+    assert {entry["targetPort"] for entry in service["ports"]} == ports.keys()
+    assert {entry["name"]: entry["port"] for entry in service["ports"]} == ports
+
+    labels = pod["metadata"]["labels"]
+    for selector in (
+        service["selector"],
+        deployment["spec"]["selector"]["matchLabels"],
+        one("PodDisruptionBudget", room)["spec"]["selector"]["matchLabels"],
+        pod["spec"]["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"],
+    ):
+        assert selector.items() <= labels.items()
+    assert pod["spec"]["serviceAccountName"] == one("ServiceAccount", room)["metadata"]["name"]
+
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["grpc"]["port"] == port
+    # A liveness probe that asked for the dependencies would restart everything at once when
+    # Kafka is away; it asks for the process alone.
+    assert container["livenessProbe"]["grpc"]["service"] == "live"
+    assert container["readinessProbe"]["grpc"].get("service", "") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "pod"), [pytest.param(name, pod, id=name) for name, pod in pod_specs()]
+)
+def test_a_pod_fits_the_restricted_standard(name: str, pod: Resource) -> None:
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    for volume in pod.get("volumes", []):
+        assert volume.keys() <= {"name", "secret", "emptyDir"}
+    for container in pod["containers"]:
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False, name
+        assert security["readOnlyRootFilesystem"] is True
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
+        assert "memory" in container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("room", PORTS)
+def test_a_service_is_told_every_setting_it_must_have_and_none_unknown(room: str) -> None:
+    (container,) = one("Deployment", room)["spec"]["template"]["spec"]["containers"]
+    given = {entry["name"]: entry.get("value") for entry in container["env"]}
+    for source in container["envFrom"]:
+        given |= one("ConfigMap", source["configMapRef"]["name"])["data"]
+    known = {variable.name for variable in VARIABLES} - LOCAL_ONLY
+    assert given.keys() <= known
+    assert given.keys() >= {variable.name for variable in VARIABLES if variable.default is None}
+    # The defaults listen on loopback, where no probe and no caller reaches a pod.
+    assert given["MAWJA_LISTEN"] == f"0.0.0.0:{PORTS[room]}"
+    assert given["MAWJA_METRICS"] == f"0.0.0.0:{METRICS}"
+    assert given.get("MAWJA_WEBHOOK") == (f"0.0.0.0:{WEBHOOK}" if room == "intake" else None)
+
+
+@pytest.mark.parametrize("room", PORTS)
+def test_every_file_a_service_is_told_of_is_mounted(room: str) -> None:
+    pod = one("Deployment", room)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    assert set(mounts.values()) == {volume["name"] for volume in pod["volumes"]}
+    given = {entry["name"]: entry.get("value", "") for entry in container["env"]}
+    given |= one("ConfigMap", "mawja")["data"]
+    paths = [value for value in given.values() if value.startswith("/")]
+    assert paths
+    for path in paths:
+        assert any(path == mount or path.startswith(f"{mount}/") for mount in mounts), path
+
+
+def test_each_container_starts_a_module_that_exists() -> None:
+    for name, pod in pod_specs():
+        for container in pod["containers"]:
+            (module,) = container["args"]
+            spec = importlib.util.find_spec(module)
+            assert spec is not None, f"{name} starts {module}, which is not there"
+            if spec.submodule_search_locations is not None:
+                assert importlib.util.find_spec(f"{module}.__main__"), f"{module} can't be started"
+
+
+def test_one_image_with_a_fixed_tag() -> None:
+    images = {c["image"] for _, pod in pod_specs() for c in pod["containers"]}
+    assert images == {"mawja"}
+    (tagged,) = yaml.safe_load((BASE / "kustomization.yaml").read_text("utf-8"))["images"]
+    assert tagged["name"] == "mawja"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", tagged["newTag"])
+    base = re.search(r"^ARG BASE=\S+:(\S+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.M)
+    assert base is not None
+    assert base[1] != "latest"
+
+
+def test_the_dockerfile_exposes_the_ports_and_copies_what_is_sent_to_it() -> None:
+    text = (ROOT / "Dockerfile").read_text("utf-8")
+    exposed = re.search(r"^EXPOSE (.+)$", text, re.M)
+    assert exposed is not None
+    assert {int(port) for port in exposed[1].split()} == {*PORTS.values(), METRICS, WEBHOOK}
+    sent = {
+        line[1:]
+        for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+        if line.startswith("!")
+    }
+    copied = set(re.findall(r"^COPY (?!--from)(\S+) ", text, re.M))
+    assert copied == sent
+    assert all((ROOT / path).exists() for path in copied)
+    assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", text, re.M), "the image must not run as root"
+
+
+def test_skaffold_builds_that_image_and_forwards_those_ports() -> None:
+    held = yaml.safe_load((ROOT / "skaffold.yaml").read_text("utf-8"))
+    (artifact,) = held["build"]["artifacts"]
+    assert artifact["image"] == "mawja"
+    assert (ROOT / artifact["docker"]["dockerfile"]).exists()
+    for path in held["manifests"]["kustomize"]["paths"]:
+        assert (ROOT / path / "kustomization.yaml").exists()
+    assert {entry["resourceName"]: entry["port"] for entry in held["portForward"]} == PORTS

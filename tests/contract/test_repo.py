@@ -1,0 +1,166 @@
+"""The repository keeps its own rules: locked by hash, no addresses, nothing outside a contract."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+LOCKS = ("requirements.txt", "requirements-dev.txt")
+
+# Put together here, so that this file does not itself hold what it looks for.
+REGISTRIES = tuple(
+    ".".join(parts)
+    for parts in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("npmjs", "org"),
+        ("maven", "org"),
+        ("maven", "apache", "org"),
+        ("golang", "org"),
+        ("crates", "io"),
+        ("debian", "org"),
+    )
+)
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def wanted() -> dict[str, set[str]]:
+    """The direct dependencies as each lock must hold them."""
+    project = PROJECT["project"]
+    extras = [name for group in project["optional-dependencies"].values() for name in group]
+    direct = project["dependencies"]
+    return {
+        "requirements.txt": set(direct),
+        "requirements-dev.txt": {*direct, *extras, *PROJECT["dependency-groups"]["dev"]},
+    }
+
+
+def locked(name: str) -> dict[str, str]:
+    """Requirement → its hashes, of one lock file."""
+    text = (ROOT / name).read_text("utf-8").replace("\\\n", " ")
+    entries = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
+    return {re.split(r"\s", entry, maxsplit=1)[0].lower(): entry for entry in entries}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_requirement_is_exact_and_hashed(name: str) -> None:
+    held = locked(name)
+    assert held
+    for requirement, entry in held.items():
+        assert re.fullmatch(r"[a-z0-9._-]+==[^\s;]+", requirement)
+        assert "--hash=sha256:" in entry, f"{requirement} has no hash"
+    assert not re.search(r"^\s*--(?!hash)", (ROOT / name).read_text("utf-8"), re.M)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_the_lock_is_that_of_the_project(name: str) -> None:
+    missing = {entry.lower() for entry in wanted()[name]} - locked(name).keys()
+    assert not missing, f"run `make requirements`: {missing}"
+
+
+def test_no_file_names_a_registry() -> None:
+    pattern = re.compile("|".join(map(re.escape, REGISTRIES)))
+    guilty = [
+        str(path.relative_to(ROOT))
+        for path in tracked()
+        if pattern.search(path.read_bytes().decode("utf-8", "ignore"))
+    ]
+    assert not guilty
+
+
+def test_every_make_target_says_what_it_does() -> None:
+    text = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^\.PHONY: (\S+)$", text, re.M))
+    explained = set(re.findall(r"^([a-z-]+):.*## \S", text, re.M))
+    assert targets == explained
+    assert {"surge", "test", "test-peers", "check", "bench", "up", "down", "help"} <= targets
+
+
+def test_ci_uses_only_targets_that_exist() -> None:
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    used = set(re.findall(r"^\s*make ([a-z-]+)", script, re.M))
+    assert used >= {"check", "test", "test-peers"}
+    assert all(re.search(rf"^{target}:", makefile, re.M) for target in used)
+
+
+def test_every_room_stands_in_the_import_contracts() -> None:
+    packages = {
+        f"services.{path.parent.name}" for path in (ROOT / "services").glob("*/__init__.py")
+    }
+    named = {
+        module
+        for contract in PROJECT["tool"]["importlinter"]["contracts"]
+        for key in ("source_modules", "modules")
+        for module in contract.get(key, [])
+    }
+    assert packages
+    assert packages <= named, "add it to the contracts in pyproject.toml"
+
+
+def protos_of_a_release(folder: Path) -> Path:
+    """A copy of the protos that was just released, to be damaged."""
+    hidden = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "protos", folder / "protos", ignore=hidden)
+    shutil.copy(ROOT / "buf.yaml", folder)
+    assert protos(folder, "--release").returncode == 0
+    assert protos(folder, "--check").returncode == 0
+    return folder
+
+
+def protos(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(folder / "protos" / "generate.py"), *options],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def rewrite(folder: Path, old: str, new: str) -> None:
+    path = folder / "protos" / "mawja" / "intake" / "v1" / "service.proto"
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def test_a_changed_proto_without_generation_is_refused(tmp_path: Path) -> None:
+    copy = protos_of_a_release(tmp_path)
+    rewrite(copy, "rpc GetContact(", "rpc ShowContact(")
+    refused = protos(copy, "--check")
+    assert refused.returncode == 1
+    assert "make protos" in refused.stderr
+
+
+def test_an_incompatible_proto_is_refused(tmp_path: Path) -> None:
+    copy = protos_of_a_release(tmp_path)
+    rewrite(copy, "string idempotency_key = 2 ", "string idempotency_key = 102 ")
+    assert protos(copy).returncode == 0
+    refused = protos(copy, "--check")
+    assert refused.returncode == 1
+    assert "idempotency_key" in refused.stdout
+
+
+def test_an_unexplained_field_is_refused(tmp_path: Path) -> None:
+    copy = protos_of_a_release(tmp_path)
+    rewrite(copy, "  // What it is, if the source knows.\n", "")
+    assert protos(copy).returncode == 0
+    refused = protos(copy, "--check")
+    assert refused.returncode == 1
+    assert "comment" in refused.stdout
