@@ -1,10 +1,12 @@
 """The repository keeps its own rules: locked by hash, no addresses, nothing outside a contract."""
 
+import ast
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,28 @@ def test_every_requirement_is_exact_and_hashed(name: str) -> None:
 def test_the_lock_is_that_of_the_project(name: str) -> None:
     missing = {entry.lower() for entry in wanted()[name]} - locked(name).keys()
     assert not missing, f"run `make requirements`: {missing}"
+
+
+def imported(path: Path) -> set[str]:
+    """Outermost packages that a module imports, anywhere in it, the project's own left out."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names - {"services", "loadtests", "mawja", "buf"}
+
+
+def test_the_image_has_what_the_services_import() -> None:
+    held = {re.sub(r"[-_.]+", "-", entry.partition("==")[0]) for entry in locked(LOCKS[0])}
+    distributions = packages_distributions()
+    for path in (ROOT / "services").rglob("*.py"):
+        if path.relative_to(ROOT).parts[1] in {"local", "tools"}:
+            continue
+        for package in imported(path):
+            names = {re.sub(r"[-_.]+", "-", name).lower() for name in distributions[package]}
+            assert names & held, f"{path.relative_to(ROOT)} imports {package}"
 
 
 def test_no_file_names_a_registry() -> None:
