@@ -124,18 +124,58 @@ def test_ci_uses_only_targets_that_exist() -> None:
     assert all(re.search(rf"^{target}:", makefile, re.M) for target in used)
 
 
-def test_every_room_stands_in_the_import_contracts() -> None:
+def test_every_folder_of_code_is_a_package() -> None:
+    # The import linter does not look into a folder without one.
+    folders = {
+        path.parent for top in ("services", "loadtests") for path in (ROOT / top).rglob("*.py")
+    }
+    assert not [str(folder) for folder in folders if not (folder / "__init__.py").exists()]
+
+
+def test_every_package_has_its_layer() -> None:
     packages = {
         f"services.{path.parent.name}" for path in (ROOT / "services").glob("*/__init__.py")
     }
-    named = {
-        module
+    (layers,) = (
+        contract["layers"]
         for contract in PROJECT["tool"]["importlinter"]["contracts"]
-        for key in ("source_modules", "modules")
-        for module in contract.get(key, [])
-    }
+        if contract["type"] == "layers"
+    )
+    named = {name.strip("() ") for layer in layers for name in layer.split("|")}
     assert packages
-    assert packages <= named, "add it to the contracts in pyproject.toml"
+    assert packages <= named, "add it to the layers in pyproject.toml"
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "contract"),
+    [
+        ("services/broadcast/planted.py", "import services.local.ports", "Rooms stand on runtime"),
+        ("services/broadcast/planted.py", "import redis", "Only runtime makes"),
+        ("services/broadcast/segments.py", "import time", "Pure modules"),
+        ("services/runtime/planted.py", "import services.broadcast.segments", "Rooms stand"),
+        ("loadtests/planted.py", "import services.broadcast.segments", "Who judges"),
+    ],
+)
+def test_a_forbidden_import_is_refused(
+    tmp_path: Path, module: str, line: str, contract: str
+) -> None:
+    for name in ("services", "loadtests"):
+        shutil.copytree(
+            ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+        )
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / module).open("a", encoding="utf-8") as planted:
+        planted.write(f"\n{line}\n")
+    refused = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert refused.returncode == 1
+    assert re.search(rf"^{contract}.* BROKEN$", refused.stdout, re.M), refused.stdout
 
 
 def protos_of_a_release(folder: Path) -> Path:
