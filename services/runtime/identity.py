@@ -1,0 +1,207 @@
+"""Who is calling, and what they may call.
+
+A caller shows a signed token (JWT, EdDSA; RFC 7519, RFC 8037): `sub` who, `roles` what they are,
+`agency` whose liaison, `exp` until when. Keys are files in the key ring: `tokens/<kid>.public.pem`
+verifies, `tokens/<kid>.private.pem` (only where tokens are issued) signs.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from services.runtime.clock import Millis, now_ms
+from services.runtime.errors import ConfigError, MawjaError
+
+_AUDIENCE = "mawja"
+_CACHE_LIMIT = 10_000
+
+
+class Role(StrEnum):
+    """What a caller is."""
+
+    GATEWAY = "gateway"  # a telephone system or channel connector
+    AGENT = "agent"
+    LIAISON = "liaison"  # of one agency: sees that agency only
+    COORDINATOR = "coordinator"
+    APPROVER = "approver"
+    AUDITOR = "auditor"
+    ADMINISTRATOR = "administrator"
+    LOAD_TESTER = "load-tester"  # everything it submits must be marked as drill
+
+
+_STAFF = {
+    Role.AGENT,
+    Role.LIAISON,
+    Role.COORDINATOR,
+    Role.APPROVER,
+    Role.AUDITOR,
+    Role.ADMINISTRATOR,
+}
+
+# The one table of roles per RPC. A method that is not here can be called by nobody.
+ROLES: dict[str, frozenset[Role]] = {
+    method: frozenset(roles)
+    for method, roles in {
+        "/mawja.intake.v1.IntakeService/SubmitContact": {
+            Role.GATEWAY,
+            Role.AGENT,
+            Role.LOAD_TESTER,
+        },
+        "/mawja.intake.v1.IntakeService/SubmitContacts": {Role.GATEWAY, Role.LOAD_TESTER},
+        "/mawja.intake.v1.IntakeService/ReportCalls": {Role.GATEWAY, Role.LOAD_TESTER},
+        "/mawja.intake.v1.IntakeService/GetContact": _STAFF,
+        "/mawja.dedup.v1.DedupService/GetCase": _STAFF,
+        "/mawja.dedup.v1.DedupService/ListCases": _STAFF,
+        "/mawja.dedup.v1.DedupService/WatchCases": _STAFF,
+        "/mawja.dedup.v1.DedupService/AssignCase": {Role.AGENT, Role.COORDINATOR},
+        "/mawja.dedup.v1.DedupService/ResolveCase": {Role.AGENT, Role.COORDINATOR},
+        "/mawja.dedup.v1.DedupService/ReopenCase": {Role.AGENT, Role.COORDINATOR},
+        "/mawja.dedup.v1.DedupService/AddCaseNote": {Role.AGENT, Role.LIAISON, Role.COORDINATOR},
+        "/mawja.outreach.v1.OutreachService/GetCallback": _STAFF,
+        "/mawja.outreach.v1.OutreachService/ListCallbacks": _STAFF,
+        "/mawja.broadcast.v1.BroadcastService/QueueMessage": {
+            Role.AGENT,
+            Role.COORDINATOR,
+            Role.LOAD_TESTER,
+        },
+        "/mawja.broadcast.v1.BroadcastService/GetMessage": _STAFF,
+        "/mawja.broadcast.v1.BroadcastService/WatchMessages": _STAFF,
+        "/mawja.broadcast.v1.BroadcastService/OptOut": {Role.AGENT, Role.COORDINATOR},
+        "/mawja.wave.v1.WaveService/GetLevels": _STAFF,
+        "/mawja.wave.v1.WaveService/WatchLevels": _STAFF,
+    }.items()
+}
+# Asked by probes, which have no token; they show nothing but readiness.
+OPEN = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"})
+
+
+class Unauthenticated(MawjaError):
+    """UNAUTHENTICATED: no token, or one that does not verify."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A verified caller."""
+
+    subject: str
+    roles: frozenset[Role]
+    agency: str
+    expires_ms: int
+
+    def sees(self, agency: str) -> bool:
+        """Whether this caller may see things of `agency`: a liaison sees their own only."""
+        return not self.agency or self.agency == agency
+
+    @property
+    def must_drill(self) -> bool:
+        """Whether everything that this caller submits has to be marked as drill."""
+        return Role.LOAD_TESTER in self.roles
+
+
+class Verifier:
+    """Verifies tokens with the public keys in `folder`/tokens; remembers what it verified."""
+
+    def __init__(self, folder: Path, clock: Millis = now_ms) -> None:
+        self._clock = clock
+        self._seen: dict[str, Caller] = {}
+        self._keys: dict[str, Ed25519PublicKey] = {}
+        for path in sorted((folder / "tokens").glob("*.public.pem")):
+            key = serialization.load_pem_public_key(path.read_bytes())
+            if not isinstance(key, Ed25519PublicKey):
+                raise ConfigError(f"{path.name} in {path.parent} must be an Ed25519 public key")
+            self._keys[path.name.removesuffix(".public.pem")] = key
+        if not self._keys:
+            raise ConfigError(f"no *.public.pem in {folder / 'tokens'}; see `mawja keys`")
+
+    def verify(self, authorization: str | None) -> Caller:
+        """The caller of an `authorization: Bearer …` header. Raises Unauthenticated."""
+        if not authorization or not authorization.startswith("Bearer "):
+            raise Unauthenticated("send a token: authorization: Bearer …; see `mawja token`")
+        token = authorization[7:]
+        caller = self._seen.get(token)
+        if caller is None:
+            caller = self._decode(token)
+            if len(self._seen) >= _CACHE_LIMIT:
+                self._seen.clear()
+            self._seen[token] = caller
+        if caller.expires_ms <= self._clock():
+            raise Unauthenticated("the token has expired; ask for a new one")
+        return caller
+
+    def _decode(self, token: str) -> Caller:
+        try:
+            key = self._keys[str(jwt.get_unverified_header(token).get("kid"))]
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=["EdDSA"],
+                audience=_AUDIENCE,
+                # Expiry is checked at every call, against this process's clock.
+                options={"require": ["exp", "sub", "aud"], "verify_exp": False},
+            )
+            roles = frozenset(Role(role) for role in claims.get("roles", []))
+            return Caller(
+                subject=str(claims["sub"]),
+                roles=roles,
+                agency=str(claims.get("agency", "")),
+                expires_ms=int(claims["exp"]) * 1000,
+            )
+        except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
+            raise Unauthenticated("the token does not verify; see `mawja token`") from None
+
+
+def authorise(method: str, caller: Caller) -> bool:
+    """Whether one of the caller's roles may call `method`."""
+    return bool(ROLES.get(method, frozenset()) & caller.roles)
+
+
+def create_token_key(folder: Path, kid: str = "local") -> None:
+    """Makes a key pair for tokens if `kid` has none."""
+    tokens = folder / "tokens"
+    tokens.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_path = tokens / f"{kid}.private.pem"
+    if private_path.exists():
+        return
+    private = Ed25519PrivateKey.generate()
+    (tokens / f"{kid}.public.pem").write_bytes(
+        private.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    private_path.touch(mode=0o600)
+    private_path.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+
+
+def issue(
+    folder: Path,
+    subject: str,
+    roles: frozenset[Role],
+    *,
+    now: int,
+    valid_s: int = 12 * 3600,
+    agency: str = "",
+    kid: str = "local",
+) -> str:
+    """A signed token for `subject`. `now` is Unix time in milliseconds."""
+    path = folder / "tokens" / f"{kid}.private.pem"
+    if not path.exists():
+        raise ConfigError(f"{path.name} is missing in {path.parent}: tokens are not issued here")
+    claims = {
+        "sub": subject,
+        "aud": _AUDIENCE,
+        "roles": sorted(roles),
+        "exp": now // 1000 + valid_s,
+    }
+    if agency:
+        claims["agency"] = agency
+    return jwt.encode(claims, path.read_text(), algorithm="EdDSA", headers={"kid": kid})

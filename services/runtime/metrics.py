@@ -1,0 +1,91 @@
+"""The one list of metrics: name, labels, unit and why each is watched.
+
+Labels come from closed sets (rooms, topics, lanes, reasons): never a person, number or text.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+_LATENCY_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+
+RPC_SECONDS = Histogram(
+    "mawja_rpc_seconds",
+    "Duration of RPCs: what a caller of this room feels (RED).",
+    ["method", "code"],
+    buckets=_LATENCY_S,
+)
+RPC_INFLIGHT = Gauge(
+    "mawja_rpc_inflight", "RPCs under way: rises when a room is stuck.", ["method"]
+)
+CONTACTS = Counter(
+    "mawja_intake_contacts_total",
+    "Contacts by outcome: the size of the wave, and what is turned away.",
+    ["channel", "outcome"],
+)
+CALL_EVENTS = Counter("mawja_intake_call_events_total", "Call events taken.", ["state"])
+INTAKE_INFLIGHT = Gauge(
+    "mawja_intake_inflight", "Contacts being taken: near the limit, it refuses."
+)
+RECORDS = Counter(
+    "mawja_worker_records_total", "Records worked through, by topic: progress.", ["group", "topic"]
+)
+LAG = Gauge(
+    "mawja_worker_lag_records",
+    "Records not yet worked through: the queue before a room.",
+    ["group", "topic", "partition"],
+)
+OLDEST_MS = Gauge(
+    "mawja_worker_oldest_unprocessed_seconds",
+    "Age of the record last worked through, by its Kafka timestamp: how far behind a room is.",
+    ["group"],
+)
+PARTITIONS = Gauge(
+    "mawja_worker_partitions", "Partitions owned: 0 means an idle replica.", ["group"]
+)
+TAKEOVER_SECONDS = Histogram(
+    "mawja_worker_takeover_seconds",
+    "From assignment to work: how long a partition stands still when a replica dies.",
+    ["group"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60),
+)
+DEAD_LETTERS = Counter(
+    "mawja_worker_dead_letters_total", "Records set aside; at the limit the room stops.", ["group"]
+)
+VOID_RECORDS = Counter(
+    "mawja_log_void_records_total",
+    "Records of a past owner that were ignored: a replica was frozen and woke.",
+    ["topic"],
+)
+DECISIONS = Counter("mawja_dedup_decisions_total", "Decisions by kind.", ["change"])
+OUTREACH = Counter("mawja_outreach_effects_total", "Messages and callbacks by step.", ["step"])
+MESSAGES = Counter(
+    "mawja_broadcast_messages_total", "Message state changes by lane.", ["lane", "state"]
+)
+QUEUED = Gauge("mawja_broadcast_queued", "Messages waiting in memory for a carrier.", ["lane"])
+CARRIER_SUBMITS = Counter(
+    "mawja_carrier_submits_total", "Parts given to a carrier, by outcome.", ["carrier", "outcome"]
+)
+CARRIER_SECONDS = Histogram(
+    "mawja_carrier_answer_seconds",
+    "Time a carrier takes to answer: its slowness is our queue.",
+    ["carrier"],
+    buckets=_LATENCY_S,
+)
+CARRIER_BOUND = Gauge(
+    "mawja_carrier_binds", "Binds that are up; 0 means nothing is sent.", ["carrier"]
+)
+RECEIPTS = Counter(
+    "mawja_carrier_receipts_total", "Receipts by what they say.", ["carrier", "state"]
+)
+INBOUND = Counter("mawja_carrier_inbound_total", "Messages from people.", ["carrier", "kind"])
+VIEW_REBUILDS = Counter(
+    "mawja_view_rebuilds_total", "Views written again after Redis lost them.", ["room"]
+)
+VIEW_PENDING = Gauge("mawja_view_pending", "View entries that wait for Redis.", ["room"])
+LEVELS = Counter("mawja_wave_levels_total", "Windows stated.", ["dimension"])
+
+
+def serve(address: str) -> int:
+    """Serves /metrics at host:port in a thread and returns the port that was bound."""
+    host, _, port = address.rpartition(":")
+    server, _thread = start_http_server(int(port), addr=host)
+    return int(server.server_port)

@@ -1,0 +1,154 @@
+"""The life of a service process: settings, parts, ready, serve, drain, exit.
+
+SIGTERM: NOT_SERVING, no new RPCs, RPCs under way finish, the worker finishes what it holds and
+commits, exit 0. An error that must end the process ends it with exit code 1 and one log line; it is
+started again by whoever watches it.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import redis.asyncio as redis
+import uvloop
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from services.runtime import clock, log, metrics, rpc, stop, store, trace
+from services.runtime.config import Settings
+from services.runtime.consume import Worker
+from services.runtime.errors import MawjaError
+from services.runtime.identity import Verifier
+from services.runtime.privacy import Keyring
+from services.runtime.produce import Producer
+
+DRAIN_S = 20.0
+_log = log.get("service")
+
+
+@dataclass(slots=True)
+class Service:
+    """The parts that a room is built from, and what it adds."""
+
+    room: str
+    replica: str
+    settings: Settings
+    keyring: Keyring
+    producer: Producer
+    redis: "redis.Redis"
+    server: grpc.aio.Server
+    verifier: Verifier
+    workers: list[Worker] = field(default_factory=list)
+    tasks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    ready: list[Callable[[], Awaitable[bool]]] = field(default_factory=list)
+    ports: dict[str, int] = field(default_factory=dict)
+    closing: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+
+Build = Callable[[Service], Awaitable[None]]
+
+
+def main(room: str, build: Build) -> None:
+    """Runs `python -m services.<room>` to its end and exits."""
+    try:
+        settings = Settings.from_env()
+    except MawjaError as error:
+        print(f"{room}: {error}", file=sys.stderr)
+        sys.exit(2)
+    log.configure(room, settings.log_level)
+    trace.configure(room, settings.trace_share)
+    sys.exit(uvloop.run(_run(room, settings, build)))
+
+
+async def _run(room: str, settings: Settings, build: Build) -> int:
+    stopping = stop.on_signals()
+    replica = f"{room}-{socket.gethostname()}-{os.getpid()}"
+    try:
+        async with AsyncExitStack() as parts:
+            verifier = Verifier(settings.keys)
+            keyring = Keyring(settings.keys)
+            producer = Producer(settings.kafka, replica)
+            await producer.start()
+            parts.push_async_callback(producer.stop)
+            client = store.connect(settings.redis_url)
+            parts.push_async_callback(client.aclose)
+            server = rpc.server(verifier)
+            service = Service(room, replica, settings, keyring, producer, client, server, verifier)
+            await parts.enter_async_context(service.closing)
+            await build(service)
+            return await _serve(service, stopping)
+    except MawjaError as error:
+        _log.error("the service stops", why=str(error), kind=type(error).__name__)
+        return 1
+
+
+async def _serve(service: Service, stopping: asyncio.Event) -> int:
+    settings = service.settings
+    states = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(states, service.server)
+    await states.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    service.ports["grpc"] = service.server.add_insecure_port(settings.listen)
+    service.ports["metrics"] = metrics.serve(settings.metrics)
+    await service.server.start()
+
+    running: list[asyncio.Task[Any]] = [asyncio.create_task(w.run()) for w in service.workers]
+    running += [asyncio.ensure_future(_as_task(task)) for task in service.tasks]
+    watch = asyncio.create_task(_watch_readiness(service, states))
+    stopped = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait([*running, stopped], return_when=asyncio.FIRST_COMPLETED)
+        _log.info("stopping", asked=stopping.is_set())
+    finally:
+        watch.cancel()
+        stopped.cancel()
+        await states.enter_graceful_shutdown()
+        await service.server.stop(grace=DRAIN_S)
+        for worker in service.workers:
+            worker.stop()
+        for task in running[len(service.workers) :]:
+            task.cancel()
+        results = await asyncio.gather(*running, return_exceptions=True)
+    for result in results:
+        if isinstance(result, MawjaError):
+            raise result
+        if isinstance(result, Exception):
+            _log.error("the service failed", exc_info=result)
+            return 1
+    return 0 if stopping.is_set() else 1
+
+
+async def _as_task(task: Callable[[], Awaitable[None]]) -> None:
+    await task()
+
+
+async def _watch_readiness(service: Service, states: health.aio.HealthServicer) -> None:
+    serving = False
+    announced = False
+    while True:
+        ready = all(worker.ready for worker in service.workers)
+        for check in service.ready:
+            ready = ready and await check()
+        if ready != serving:
+            serving = ready
+            status = health_pb2.HealthCheckResponse
+            await states.set("", status.SERVING if ready else status.NOT_SERVING)
+            _log.info("serving" if ready else "not serving", ports=service.ports)
+        if ready and not announced:
+            announced = True
+            _announce(service)
+        await asyncio.sleep(0.1 if not ready else 1.0)
+
+
+def _announce(service: Service) -> None:
+    path = service.settings.ready_file
+    if path is not None:
+        started = {"pid": os.getpid(), "ready_ms": clock.now_ms(), **service.ports}
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(started))
+        temporary.rename(path)

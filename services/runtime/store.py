@@ -1,0 +1,346 @@
+"""Redis as a view: written by a partition's owner, rebuilt when lost, never believed over Kafka.
+
+Every entry carries the (epoch, offset) of the decision that made it; a script applies only a higher
+one, so a late writer changes nothing. Each partition's view has a *sentinel* that its owner sets
+once everything is written. A flushed Redis has no sentinel: writers notice and write everything
+again, and readers answer UNAVAILABLE rather than "not found".
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from services.runtime import log, metrics
+from services.runtime.clock import monotonic_s
+from services.runtime.errors import Away, Stop
+
+_log = log.get("store")
+_VERSION_CHARS = 32
+_BATCH = 400
+_PAUSE_S = 0.5
+_T = TypeVar("_T")
+
+# KEYS[1] sentinel. ARGV: epoch, then for each entry: key, version, payload, seconds to live (0: for
+# ever), number of index operations, and for each of those: sorted set, score ('' removes), member.
+_PUT = """
+local sentinel = redis.call('GET', KEYS[1])
+if not sentinel then return 'LOST' end
+if sentinel > ARGV[1] then return 'NEWER' end
+if sentinel < ARGV[1] then return 'LOST' end
+local i = 2
+while ARGV[i] do
+  local key, version, payload = ARGV[i], ARGV[i+1], ARGV[i+2]
+  local ttl, n = tonumber(ARGV[i+3]), tonumber(ARGV[i+4])
+  i = i + 5
+  local old = redis.call('GETRANGE', key, 0, 31)
+  local newer = #old < 32 or old < version
+  if newer then
+    if ttl > 0 then redis.call('SET', key, version .. payload, 'EX', ttl)
+    else redis.call('SET', key, version .. payload) end
+  end
+  for _ = 1, n do
+    if newer then
+      if ARGV[i+1] == '' then redis.call('ZREM', ARGV[i], ARGV[i+2])
+      else redis.call('ZADD', ARGV[i], ARGV[i+1], ARGV[i+2]) end
+    end
+    i = i + 3
+  end
+end
+return 'OK'
+"""
+# KEYS[1] sentinel. ARGV: epoch. A newer owner's sentinel stays.
+_CLAIM = """
+local sentinel = redis.call('GET', KEYS[1])
+if sentinel and sentinel > ARGV[1] then return 'NEWER' end
+redis.call('SET', KEYS[1], ARGV[1])
+if sentinel then return 'OK' end
+return 'LOST'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOp:
+    """Puts `member` into a sorted set with `score`, or takes it out when `score` is None."""
+
+    index: str
+    member: bytes
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One entry of a view. `offset` is that of the decision that made it."""
+
+    key: str
+    payload: bytes
+    offset: int
+    index: tuple[IndexOp, ...] = ()
+    ttl_s: int = 0
+
+
+def connect(url: str) -> "redis.Redis":
+    """A client whose calls fail at once when Redis is away: the caller decides what then."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=2,
+        socket_connect_timeout=1,
+        retry=Retry(NoBackoff(), 1),
+        max_connections=64,
+    )
+
+
+def sentinel_key(room: str, partition: int) -> str:
+    """The key that says that the view of a partition is whole."""
+    return f"{room}:whole:{partition}"
+
+
+class PartitionView:
+    """The write side of one partition's view, held by its owner.
+
+    `everything` yields the whole view from the owner's memory, for a rebuild. When Redis is away,
+    entries wait in memory (the newest of each key) and are written when it is back; `settled` tells
+    whether anything waits.
+    """
+
+    def __init__(
+        self,
+        client: "redis.Redis",
+        room: str,
+        partition: int,
+        epoch: int,
+        everything: Callable[[], Iterable[Item]],
+    ) -> None:
+        self._client = client
+        self._room = room
+        self._sentinel = sentinel_key(room, partition)
+        self._epoch = f"{epoch:016x}"
+        self._everything = everything
+        self._pending: dict[str, Item] = {}
+        self._put = client.register_script(_PUT)
+        self._claim = client.register_script(_CLAIM)
+        self._claimed = False
+        self._not_before = 0.0
+        self._flushing = asyncio.Lock()
+
+    @property
+    def settled(self) -> bool:
+        """Whether Redis has everything that was put."""
+        return self._claimed and not self._pending
+
+    async def start(self) -> None:
+        """Takes the view over; rebuilds it when Redis has none. Raises Stop for a past owner."""
+        await self.flush(force=True)
+
+    async def put(self, items: Iterable[Item]) -> None:
+        """Adds entries and tries to write what waits. Raises Stop for a past owner."""
+        for item in items:
+            waiting = self._pending.get(item.key)
+            if waiting is not None:
+                # Index operations add up: a later one on the same member replaces the earlier.
+                merged = {(op.index, op.member): op for op in (*waiting.index, *item.index)}
+                item = Item(item.key, item.payload, item.offset, tuple(merged.values()), item.ttl_s)
+            self._pending[item.key] = item
+        await self.flush()
+
+    async def flush(self, force: bool = False) -> None:
+        """Writes what waits, unless Redis failed a moment ago. Raises Stop for a past owner."""
+        if not force and monotonic_s() < self._not_before:
+            return
+        async with self._flushing:
+            try:
+                await self._flush()
+            except RedisError as error:
+                self._not_before = monotonic_s() + _PAUSE_S
+                _log.warning("Redis is away; the view waits", error=type(error).__name__)
+            metrics.VIEW_PENDING.labels(self._room).set(len(self._pending))
+
+    async def _flush(self) -> None:
+        if not self._claimed:
+            answer = _text(await self._claim(keys=[self._sentinel], args=[self._epoch]))
+            if answer == "NEWER":
+                raise Stop(f"the view {self._sentinel} has a newer owner; this process leaves it")
+            self._claimed = True
+            if answer == "LOST":
+                await self._rebuild()
+        while self._pending:
+            batch = [self._pending[key] for key in list(self._pending)[:_BATCH]]
+            answer = await self._write(batch)
+            if answer == "NEWER":
+                raise Stop(f"the view {self._sentinel} has a newer owner; this process leaves it")
+            if answer == "LOST":
+                self._claimed = False
+                await self._client.delete(self._sentinel)
+                return await self._flush()
+            for item in batch:
+                if self._pending.get(item.key) is item:
+                    del self._pending[item.key]
+
+    async def _rebuild(self) -> None:
+        # Readers must see no sentinel until everything is there, the script must: so it is set
+        # under another name while rebuilding.
+        metrics.VIEW_REBUILDS.labels(self._room).inc()
+        started = monotonic_s()
+        whole, self._sentinel = self._sentinel, f"{self._sentinel}:rebuilding"
+        try:
+            await self._client.delete(whole)
+            await self._client.set(self._sentinel, self._epoch)
+            count = 0
+            batch: list[Item] = []
+            for item in self._everything():
+                batch.append(item)
+                if len(batch) == _BATCH:
+                    count += len(batch)
+                    await self._write(batch)
+                    batch = []
+            if batch:
+                count += len(batch)
+                await self._write(batch)
+            await self._client.rename(self._sentinel, whole)
+        except RedisError:
+            self._claimed = False
+            raise
+        finally:
+            self._sentinel = whole
+        _log.info(
+            "view rebuilt",
+            view=whole,
+            entries=count,
+            seconds=round(monotonic_s() - started, 3),
+        )
+
+    async def _write(self, batch: Sequence[Item]) -> str:
+        args: list[str | bytes | float] = [self._epoch]
+        for item in batch:
+            args += (
+                item.key,
+                f"{self._epoch}{item.offset:016x}",
+                item.payload,
+                item.ttl_s,
+                len(item.index),
+            )
+            for op in item.index:
+                args += (op.index, "" if op.score is None else repr(op.score), op.member)
+        return _text(await self._put(keys=[self._sentinel], args=args))
+
+
+class Views:
+    """The read side of a room's views."""
+
+    def __init__(self, client: "redis.Redis", room: str, partitions: int) -> None:
+        self._client = client
+        self._room = room
+        self._sentinels = [sentinel_key(room, p) for p in range(partitions)]
+
+    async def get(self, *keys: str) -> list[bytes | None]:
+        """The payloads of `keys`, None for those that are not there. Raises Away while any
+        partition's view is being rebuilt or Redis does not answer."""
+        values = await _answered(self._mget([*keys, *self._sentinels]))
+        found = [value[_VERSION_CHARS:] if value else None for value in values[: len(keys)]]
+        if None in found:
+            self._check_whole(values[len(keys) :])
+        return found
+
+    async def range(self, index: str, start: int, count: int) -> list[bytes]:
+        """`count` members of a sorted set from rank `start`, lowest score first. Raises Away."""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.zrange(index, start, start + count - 1)
+        pipeline.mget(self._sentinels)
+        members, sentinels = await _answered(pipeline.execute())
+        self._check_whole(sentinels)
+        return cast(list[bytes], members)
+
+    async def whole(self) -> bool:
+        """Whether every partition's view is written."""
+        try:
+            self._check_whole(await _answered(self._mget(self._sentinels)))
+        except Away:
+            return False
+        return True
+
+    async def _mget(self, keys: list[str]) -> list[bytes | None]:
+        # The client's type knows that it could decode; `connect` says that it does not.
+        return cast(list[bytes | None], await self._client.mget(keys))
+
+    def _check_whole(self, sentinels: Sequence[bytes | None]) -> None:
+        if None in sentinels:
+            raise Away(f"the view of {self._room} is being rebuilt; try again in a moment")
+
+
+class Replies:
+    """Carries the outcome of a command from the partition's owner to the replica that waits.
+
+    Outcomes are kept in the log by the owner; a lost reply only makes the caller ask again with the
+    same request_id.
+    """
+
+    def __init__(self, client: "redis.Redis", replica: str) -> None:
+        self._client = client
+        self.channel = f"reply:{replica}"
+        self._waiting: dict[str, asyncio.Future[bytes]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._subscribed = asyncio.Event()
+
+    async def start(self) -> None:
+        """Listens. Redis may be away; it is tried again."""
+        self._task = asyncio.create_task(self._listen())
+
+    async def stop(self) -> None:
+        """Stops listening."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def expect(self, command_id: str) -> "asyncio.Future[bytes]":
+        """A future of the outcome; call before the command is appended. Raises Away."""
+        if not self._subscribed.is_set():
+            raise Away("Redis is away, so the outcome could not be told; try again in a moment")
+        return self._waiting.setdefault(command_id, asyncio.get_running_loop().create_future())
+
+    def forget(self, command_id: str) -> None:
+        """Nobody waits for the outcome any more."""
+        self._waiting.pop(command_id, None)
+
+    async def tell(self, channel: str, command_id: str, outcome: bytes) -> None:
+        """Tells the replica at `channel` the outcome of a command; best effort."""
+        try:
+            await self._client.publish(channel, command_id.encode() + b"\n" + outcome)
+        except RedisError as error:
+            _log.warning("an outcome could not be told", error=type(error).__name__)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._client.pubsub() as pubsub:
+                    await pubsub.subscribe(self.channel)
+                    while True:
+                        message = await pubsub.get_message(timeout=1.0)
+                        if message is None:
+                            await pubsub.ping()
+                            continue
+                        if message["type"] == "subscribe":
+                            self._subscribed.set()
+                        elif message["type"] == "message":
+                            command_id, _, outcome = message["data"].partition(b"\n")
+                            future = self._waiting.pop(command_id.decode(), None)
+                            if future is not None and not future.done():
+                                future.set_result(outcome)
+            except RedisError:
+                self._subscribed.clear()
+                await asyncio.sleep(_PAUSE_S)
+
+
+async def _answered(call: Awaitable[_T]) -> _T:
+    try:
+        return await call
+    except RedisError as error:
+        raise Away(f"Redis does not answer: {type(error).__name__}") from error
+
+
+def _text(answer: object) -> str:
+    return answer.decode() if isinstance(answer, bytes) else str(answer)

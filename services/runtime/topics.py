@@ -1,0 +1,171 @@
+"""The one table of topics. Local and Kubernetes topics are made from it, never automatically.
+
+A topic is `<owner>.<fact>.v<N>`; only its owner writes it. Topics keyed by person share one
+partition count, which never changes on a live system: a person's contact, case, callback, message
+and receipt have the same partition number.
+"""
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from services.runtime.config import Settings
+from services.runtime.errors import Away, ConfigError, MawjaError
+
+DAY_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic: who writes it, how it is keyed and how long it is kept.
+
+    `log` marks a decision log: owner markers and epochs in its headers, read through
+    `services.runtime.own.Epochs`.
+    """
+
+    name: str
+    owner: str
+    retention_days: int
+    log: bool = False
+    cleanup: Literal["delete", "compact"] = "delete"
+
+
+CONTACT_ACCEPTED = Topic("intake.contact-accepted.v1", "intake", 8)
+CALL_EVENT = Topic("intake.call-event.v1", "intake", 8)
+INTAKE_DEAD = Topic("intake.dead-letter.v1", "intake", 30)
+CASE = Topic("dedup.case.v1", "dedup", 400, log=True)
+TALLY = Topic("dedup.tally.v1", "dedup", 30)
+DEDUP_COMMAND = Topic("dedup.command.v1", "dedup", 30)
+DEDUP_AUDIT = Topic("dedup.audit.v1", "dedup", 400)
+DEDUP_DEAD = Topic("dedup.dead-letter.v1", "dedup", 30)
+MESSAGE_REQUESTED = Topic("outreach.message-requested.v1", "outreach", 400, log=True)
+CALLBACK = Topic("outreach.callback.v1", "outreach", 400, log=True)
+OUTREACH_DEAD = Topic("outreach.dead-letter.v1", "outreach", 30)
+QUEUED_URGENT = Topic("broadcast.queued-urgent.v1", "broadcast", 8)
+QUEUED_NORMAL = Topic("broadcast.queued-normal.v1", "broadcast", 8)
+QUEUED_BULK = Topic("broadcast.queued-bulk.v1", "broadcast", 8)
+MESSAGE_STATUS = Topic("broadcast.message-status.v1", "broadcast", 400, log=True)
+RECEIPT = Topic("broadcast.receipt.v1", "broadcast", 30)
+INBOUND_MESSAGE = Topic("broadcast.inbound-message.v1", "broadcast", 8)
+OPT_OUT = Topic("broadcast.opt-out.v1", "broadcast", 0, cleanup="compact")
+BROADCAST_COMMAND = Topic("broadcast.command.v1", "broadcast", 30)
+BROADCAST_AUDIT = Topic("broadcast.audit.v1", "broadcast", 400)
+BROADCAST_DEAD = Topic("broadcast.dead-letter.v1", "broadcast", 30)
+LEVEL = Topic("wave.level.v1", "wave", 30)
+
+TOPICS = (
+    CONTACT_ACCEPTED,
+    CALL_EVENT,
+    INTAKE_DEAD,
+    CASE,
+    TALLY,
+    DEDUP_COMMAND,
+    DEDUP_AUDIT,
+    DEDUP_DEAD,
+    MESSAGE_REQUESTED,
+    CALLBACK,
+    OUTREACH_DEAD,
+    QUEUED_URGENT,
+    QUEUED_NORMAL,
+    QUEUED_BULK,
+    MESSAGE_STATUS,
+    RECEIPT,
+    INBOUND_MESSAGE,
+    OPT_OUT,
+    BROADCAST_COMMAND,
+    BROADCAST_AUDIT,
+    BROADCAST_DEAD,
+    LEVEL,
+)
+BY_NAME = {topic.name: topic for topic in TOPICS}
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a person (their keyed hash) or, without one, of a contact (its UUID bytes).
+
+    The first 4 bytes, big-endian, modulo the count; `key` has at least 4 bytes, evenly spread.
+    """
+    return int.from_bytes(key[:4], "big") % partitions
+
+
+def topic_config(topic: Topic, replication: int) -> dict[str, str]:
+    """Kafka's settings for a topic."""
+    config = {
+        "cleanup.policy": topic.cleanup,
+        "min.insync.replicas": str(max(1, replication - 1)),
+        # An unclean leader would lose acknowledged contacts: better away than wrong.
+        "unclean.leader.election.enable": "false",
+        "max.message.bytes": str(2 * 1024 * 1024),
+    }
+    if topic.cleanup == "delete":
+        config["retention.ms"] = str(topic.retention_days * DAY_MS)
+    return config
+
+
+def ensure(bootstrap: str, partitions: int, replication: int) -> list[str]:
+    """Makes the topics that are missing and returns their names.
+
+    Raises ConfigError when an existing topic has another partition count (that would part a
+    person's records), Away when Kafka does not answer.
+    """
+    from kafka.admin import KafkaAdminClient
+    from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="mawja-topics")
+    except KafkaError as error:
+        raise Away(f"Kafka at {bootstrap} does not answer: {error}") from error
+    try:
+        existing = set(admin.list_topics())
+        for described in admin.describe_topics([t.name for t in TOPICS if t.name in existing]):
+            found = len(described["partitions"])
+            if found != partitions:
+                raise ConfigError(
+                    f"topic {described['name']} has {found} partitions, MAWJA_PARTITIONS says "
+                    f"{partitions}: the count never changes on a live system"
+                )
+        missing = [topic for topic in TOPICS if topic.name not in existing]
+        if missing:
+            try:
+                admin.create_topics(
+                    {
+                        topic.name: {
+                            "num_partitions": partitions,
+                            "replication_factor": replication,
+                            "configs": topic_config(topic, replication),
+                        }
+                        for topic in missing
+                    },
+                    wait_for_metadata=True,
+                )
+            except TopicAlreadyExistsError:
+                # Another starter was faster; the table is the same.
+                return ensure(bootstrap, partitions, replication)
+        return [topic.name for topic in missing]
+    except KafkaError as error:
+        raise Away(f"Kafka at {bootstrap} refused: {error}") from error
+    finally:
+        admin.close()
+
+
+def main() -> int:
+    """`python -m services.runtime.topics`: makes what is missing, says what it made."""
+    parser = argparse.ArgumentParser(
+        prog="python -m services.runtime.topics",
+        description="Makes the Kafka topics that are missing, from the one table in code.",
+    )
+    parser.parse_args()
+    try:
+        settings = Settings.from_env({"MAWJA_REDIS_URL": "-", "MAWJA_KEYS": "-", **os.environ})
+        made = ensure(settings.kafka, settings.partitions, settings.replication)
+    except MawjaError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{len(made)} topics made, {len(TOPICS) - len(made)} were there")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
