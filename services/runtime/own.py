@@ -223,6 +223,20 @@ class LogReader:
         finally:
             await consumer.stop()
 
+    async def offsets_at(
+        self, topic: Topic, partitions: Sequence[int], at_ms: int
+    ) -> dict[int, int]:
+        """The first offset of each partition at or after a Kafka timestamp; its end if none is."""
+        consumer = self._consumer()
+        await consumer.start()
+        try:
+            tps = [TopicPartition(topic.name, p) for p in partitions]
+            ends = await consumer.end_offsets(tps)
+            found = await consumer.offsets_for_times(dict.fromkeys(tps, at_ms))
+            return {tp.partition: found[tp].offset if found[tp] else ends[tp] for tp in tps}
+        finally:
+            await consumer.stop()
+
     async def depth(self, topic: Topic, partitions: Sequence[int]) -> dict[int, int]:
         """How many offsets each partition spans now."""
         consumer = self._consumer()

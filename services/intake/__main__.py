@@ -1,0 +1,48 @@
+"""`python -m services.intake`: wires intake's parts."""
+
+from mawja.intake.v1 import service_pb2_grpc
+
+from services.intake.inbound import PLAN, Inbound
+from services.intake.index import Index
+from services.intake.server import IntakeServicer
+from services.intake.submit import Submitter
+from services.intake.webhook import Webhook
+from services.runtime.consume import Worker
+from services.runtime.own import LogReader
+from services.runtime.service import Service, main
+
+
+async def build(service: Service) -> None:
+    """Adds intake's server, webhook, worker and index to the process."""
+    settings = service.settings
+    reader = LogReader(settings.kafka, f"{service.replica}-reader")
+    index = Index(service.redis, reader, settings.partitions)
+    submitter = Submitter(
+        service.keyring, index, service.producer, reader, settings.partitions, settings.inflight
+    )
+    service_pb2_grpc.add_IntakeServiceServicer_to_server(
+        IntakeServicer(submitter, service.keyring, service.producer, settings.partitions),
+        service.server,
+    )
+    webhook = Webhook(submitter, settings.keys)
+    service.ports["webhook"] = await webhook.start(settings.webhook)
+    service.closing.push_async_callback(webhook.stop)
+    service.workers.append(
+        Worker(
+            settings,
+            PLAN,
+            service.producer,
+            lambda context: Inbound(context, submitter, service.keyring),
+            service.replica,
+        )
+    )
+    service.tasks.append(index.keep)
+
+    async def index_is_whole() -> bool:
+        return index.whole
+
+    service.ready.append(index_is_whole)
+
+
+if __name__ == "__main__":
+    main("intake", build)
