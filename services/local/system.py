@@ -1,0 +1,187 @@
+"""The whole system on one machine: the parts, the topics, and every service as a child process.
+
+A service that crashes is started again at the same address, as a cluster would do it.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services.local.children import Child, Children, RestartPolicy, Supervised
+from services.local.errors import LocalPartError
+from services.local.parts import Parts
+from services.local.ports import LOOPBACK, free_ports
+from services.runtime import clock, identity, privacy, topics
+
+ROOMS = ("broadcast", "outreach", "wave", "dedup", "intake")
+"""In the order in which they start: what is later on a contact's way is ready first."""
+_READY_S = 60.0
+_GRACE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where one replica of a room listens, all on 127.0.0.1."""
+
+    grpc: int
+    metrics: int
+    webhook: int
+
+
+@dataclass(slots=True)
+class Replica:
+    """One running service process."""
+
+    room: str
+    index: int
+    address: Address
+    ready_file: Path
+    process: Supervised
+
+    @property
+    def name(self) -> str:
+        """E.g. "dedup-0"."""
+        return f"{self.room}-{self.index}"
+
+    def ready(self) -> bool:
+        """Whether the process that runs now has said that it serves."""
+        try:
+            announced = json.loads(self.ready_file.read_text())
+        except (OSError, ValueError):
+            return False
+        return self.process.alive() and announced.get("pid") == self.process.pid
+
+
+@dataclass(slots=True)
+class System:
+    """Services on top of `parts`, which are started already.
+
+    `env` adds to the environment of every service. `wrap` may change the command of a room, e.g. to
+    run it under another program. Raises LocalPartError when a service does not get ready.
+    """
+
+    parts: Parts
+    env: Mapping[str, str] = field(default_factory=dict)
+    rooms: Sequence[str] = ROOMS
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    wrap: Callable[[str, list[str]], list[str]] = lambda _room, command: command
+    running: list[Replica] = field(default_factory=list)
+    crashes: list[str] = field(default_factory=list)
+    _children: Children = field(default_factory=Children)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def keys(self) -> Path:
+        """The key ring's folder."""
+        return self.parts.home / "keys"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the services' logs."""
+        return self.parts.home / "logs"
+
+    def start(self, partitions: int = 8) -> None:
+        """Makes keys and topics, starts every service, and waits until all of them serve."""
+        make_keys(self.keys)
+        topics.ensure(self.parts.kafka, partitions, self.parts.brokers)
+        for room in self.rooms:
+            for index in range(self.replicas.get(room, 1)):
+                self._launch(room, index, partitions)
+        self.wait_ready()
+
+    def _launch(self, room: str, index: int, partitions: int) -> Replica:
+        grpc, metrics, webhook = free_ports(3)
+        ready_file = self.parts.home / "ready" / f"{room}-{index}.json"
+        ready_file.parent.mkdir(parents=True, exist_ok=True)
+        ready_file.unlink(missing_ok=True)
+        state = self.parts.home / "state" / f"{room}-{index}"
+        state.mkdir(parents=True, exist_ok=True)
+        outer = {k: v for k, v in os.environ.items() if not k.startswith("MAWJA_")}
+        env = {
+            **outer,
+            "MAWJA_KAFKA": self.parts.kafka,
+            "MAWJA_REDIS_URL": self.parts.redis_url,
+            "MAWJA_KEYS": str(self.keys),
+            "MAWJA_LISTEN": f"{LOOPBACK}:{grpc}",
+            "MAWJA_METRICS": f"{LOOPBACK}:{metrics}",
+            "MAWJA_WEBHOOK": f"{LOOPBACK}:{webhook}",
+            "MAWJA_PARTITIONS": str(partitions),
+            "MAWJA_REPLICATION": str(self.parts.brokers),
+            "MAWJA_READY_FILE": str(ready_file),
+            "MAWJA_STATE": str(state),
+            **self.env,
+        }
+        command = self.wrap(room, [sys.executable, "-m", f"services.{room}"])
+        child = Child(
+            f"{room}-{index}",
+            command,
+            log=self.logs / f"{room}-{index}.log",
+            env=env,
+            grace_s=_GRACE_S,
+        )
+        process = self._children.add(
+            Supervised(child, RestartPolicy(), lambda ended: self.crashes.append(ended.name))
+        )
+        replica = Replica(room, index, Address(grpc, metrics, webhook), ready_file, process)
+        process.start()
+        with self._lock:
+            self.running.append(replica)
+        return replica
+
+    def wait_ready(self, timeout_s: float = _READY_S) -> None:
+        """Waits until every replica serves. Raises LocalPartError with the last words of one that
+        does not."""
+        deadline = time.monotonic() + timeout_s
+        for replica in list(self.running):
+            while not replica.ready():
+                if time.monotonic() > deadline or len(replica.process.exits) >= 3:
+                    tail = replica.process.child.log_tail(3)
+                    raise LocalPartError(
+                        f"{replica.name} did not get ready; its last words "
+                        f"({replica.process.child.log}):\n{tail}"
+                    )
+                time.sleep(0.05)
+
+    def target(self, room: str) -> str:
+        """The gRPC target of a room: all its replicas, to be balanced over."""
+        addresses = [f"{LOOPBACK}:{r.address.grpc}" for r in self.running if r.room == room]
+        return "ipv4:" + ",".join(addresses)
+
+    def metrics_urls(self) -> dict[str, str]:
+        """The /metrics address of every replica, by name."""
+        return {r.name: f"http://{LOOPBACK}:{r.address.metrics}/metrics" for r in self.running}
+
+    def rss_mb(self) -> dict[str, float]:
+        """Resident memory of every process, MB, replicas of a room added up."""
+        found = {name: size / 1e6 for name, size in self.parts.rss_bytes().items()}
+        for replica in self.running:
+            size = replica.process.rss_bytes() / 1e6
+            found[replica.room] = found.get(replica.room, 0.0) + size
+        return {name: round(size, 1) for name, size in found.items()}
+
+    def stop(self) -> None:
+        """Stops every service, intake first, each with time to drain."""
+        self._children.stop()
+
+    def __enter__(self) -> "System":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def make_keys(folder: Path) -> None:
+    """Makes what is missing of a local key ring: person key, this month's keys, a token key."""
+    privacy.create(folder, clock.now_ms())
+    identity.create_token_key(folder)
+
+
+def token(keys: Path, subject: str, *roles: identity.Role) -> str:
+    """A local token of 12 hours."""
+    return identity.issue(keys, subject, frozenset(roles), now=clock.now_ms())
