@@ -24,7 +24,7 @@ REGISTRIES = tuple(
         ("npmjs", "org"),
         ("maven", "org"),
         ("maven", "apache", "org"),
-        ("golang", "org"),
+        ("proxy", "golang", "org"),
         ("crates", "io"),
         ("debian", "org"),
     )
