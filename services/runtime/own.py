@@ -67,6 +67,17 @@ class Epochs:
         raise Poison("a record of a decision log carries no epoch")
 
 
+def epoch_of(record: Record) -> int:
+    """The epoch that a record of a log carries: for one that counts, the highest marker before it.
+
+    Raises Poison for a record without one.
+    """
+    for name, value in record.headers:
+        if name == EPOCH:
+            return int.from_bytes(value, "big")
+    raise Poison("a record of a decision log carries no epoch")
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One record to append to a decision log."""

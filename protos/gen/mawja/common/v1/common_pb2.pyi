@@ -179,19 +179,25 @@ class Input(_message.Message):
 
     TOPIC_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     topic: _builtins.str
     """Topic of the record, e.g. "intake.contact-accepted.v1"."""
     offset: _builtins.int
     """Offset of the record in the same partition number as the decision."""
+    epoch: _builtins.int
+    """Epoch of that record when its topic is a decision log: the offset of its owner's marker. A
+    reader that goes on behind the record starts with it. 0 when the topic is no decision log.
+    """
     def __init__(
         self,
         *,
         topic: _builtins.str = ...,
         offset: _builtins.int = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "offset", b"offset", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -78,7 +78,7 @@ class MessageRequested(_message.Message):
     lane: _common_pb2.Lane.ValueType
     """Priority lane."""
     language: _builtins.str
-    """BCP 47 language of the text."""
+    """BCP 47 language of the text; "mul" when it is in several languages."""
     agency: _builtins.str
     """Agency in whose name it goes; empty for the centre itself."""
     drill: _builtins.bool
@@ -147,6 +147,8 @@ class Callback(_message.Message):
     DECIDED_MS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     SEALED_NUMBER_FIELD_NUMBER: _builtins.int
+    ABANDONED_MS_FIELD_NUMBER: _builtins.int
+    SETTLED_MS_FIELD_NUMBER: _builtins.int
     callback_id: _builtins.str
     """UUIDv5 of the case and of the abandoned contact."""
     case_id: _builtins.str
@@ -177,6 +179,14 @@ class Callback(_message.Message):
     """Number of decisions on this callback; goes up by one with each."""
     sealed_number: _builtins.bytes
     """E.164 number, sealed."""
+    abandoned_ms: _builtins.int
+    """When the person last abandoned a call of this case: Unix time in milliseconds, event time. Only
+    an answer at or after it withdraws the callback, in whatever order the two are learnt.
+    """
+    settled_ms: _builtins.int
+    """When the person was answered or the case resolved: Unix time in milliseconds, event time; 0
+    while due. An abandonment at or before it owes no new callback.
+    """
     @_builtins.property
     def input(self) -> _common_pb2.Input:
         """The record that caused it."""
@@ -199,10 +209,12 @@ class Callback(_message.Message):
         decided_ms: _builtins.int = ...,
         version: _builtins.int = ...,
         sealed_number: _builtins.bytes = ...,
+        abandoned_ms: _builtins.int = ...,
+        settled_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "callback_id", b"callback_id", "case_id", b"case_id", "case_number", b"case_number", "decided_ms", b"decided_ms", "drill", b"drill", "input", b"input", "language", b"language", "life_safety", b"life_safety", "line", b"line", "person", b"person", "place_ms", b"place_ms", "sealed_number", b"sealed_number", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned_ms", b"abandoned_ms", "agency", b"agency", "callback_id", b"callback_id", "case_id", b"case_id", "case_number", b"case_number", "decided_ms", b"decided_ms", "drill", b"drill", "input", b"input", "language", b"language", "life_safety", b"life_safety", "line", b"line", "person", b"person", "place_ms", b"place_ms", "sealed_number", b"sealed_number", "settled_ms", b"settled_ms", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
