@@ -82,6 +82,20 @@ VIEW_REBUILDS = Counter(
 )
 VIEW_PENDING = Gauge("mawja_view_pending", "View entries that wait for Redis.", ["room"])
 LEVELS = Counter("mawja_wave_levels_total", "Windows stated.", ["dimension"])
+LEVELS_DUE = Gauge("mawja_wave_levels_due", "Windows that changed and are not stated yet.")
+TALLIES = Counter(
+    "mawja_wave_tallies_total",
+    "Tallies by outcome: counted, repeated, or damaged (then the levels lack something).",
+    ["outcome"],
+)
+SERVICE_LEVEL = Gauge(
+    "mawja_wave_service_level_ratio",
+    "Service levels of the whole centre in the last 15 minutes of event time, 0 to 1.",
+    ["level"],
+)
+SERVICE_LEVEL_TARGET = Gauge(
+    "mawja_wave_service_level_target_ratio", "What the centre promises, 0 to 1.", ["level"]
+)
 
 
 def serve(address: str) -> int:

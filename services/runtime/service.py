@@ -93,6 +93,8 @@ async def _serve(service: Service, stopping: asyncio.Event) -> int:
     states = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(states, service.server)
     await states.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    # Liveness asks for this one: it never depends on Kafka or Redis, which a restart can't mend.
+    await states.set("live", health_pb2.HealthCheckResponse.SERVING)
     service.ports["grpc"] = service.server.add_insecure_port(settings.listen)
     service.ports["metrics"] = metrics.serve(settings.metrics)
     await service.server.start()

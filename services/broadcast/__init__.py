@@ -1,0 +1,1 @@
+"""Broadcast: may it go, when, by which route, and what became of it?"""

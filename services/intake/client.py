@@ -1,0 +1,257 @@
+"""The shipped stream client: sends contacts and call events, and sends again what was not answered.
+
+A lost stream, a restarting server or an UNAVAILABLE loses nothing: everything unanswered is sent
+again with its key, and intake takes each key once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import grpc
+from mawja.intake.v1 import service_pb2, service_pb2_grpc
+
+from services.runtime import rpc
+from services.runtime.clock import monotonic_s
+
+_WINDOW = 900
+_BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+_RETRY = {grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], grpc.StatusCode.UNAVAILABLE.value[0]}
+_BATCH = 500
+_COMPANY_S = 0.02
+
+Answered = Callable[[service_pb2.SubmitContactsResponse], None]
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the client went through."""
+
+    refused: int = 0
+    resent: int = 0
+    reconnects: int = 0
+
+
+@dataclass(slots=True)
+class _Sent:
+    request: service_pb2.SubmitContactsRequest
+    answered: Answered
+    on_stream: int = -1
+
+
+class ContactStream:
+    """Sends contacts over one stream at a time, at most 900 of them unanswered.
+
+    `submit` waits for room. `answered` is called once for each contact: accepted, or refused for a
+    reason that sending again does not mend.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
+        self._stub = service_pb2_grpc.IntakeServiceStub(channel)
+        self._metadata = rpc.bearer(token)
+        self._unanswered: dict[int, _Sent] = {}
+        self._queue: deque[int] = deque()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Semaphore(_WINDOW)
+        self._next = 0
+        self._stream = 0
+        self._closing = False
+        self._later: set[asyncio.TimerHandle] = set()
+        self.counts = Counts()
+        self._task = asyncio.create_task(self._run())
+
+    async def submit(self, contact: service_pb2.Contact, answered: Answered) -> None:
+        """Queues one contact. Waits while 900 are unanswered."""
+        await self._room.acquire()
+        if self._task.done():
+            self._task.result()
+        sequence = self._next
+        self._next += 1
+        request = service_pb2.SubmitContactsRequest(sequence=sequence, contact=contact)
+        self._unanswered[sequence] = _Sent(request, answered)
+        self._queue.append(sequence)
+        self._wake.set()
+
+    @property
+    def unanswered(self) -> int:
+        """Contacts that have no answer yet."""
+        return len(self._unanswered)
+
+    async def close(self) -> None:
+        """Waits until everything is answered, then ends the stream."""
+        self._closing = True
+        self._wake.set()
+        await self._task
+
+    def abort(self) -> None:
+        """Ends at once; what is unanswered stays so."""
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        failures = 0
+        while not (self._closing and not self._unanswered):
+            self._stream += 1
+            # What an earlier stream left unanswered goes first, in its old order.
+            self._queue = deque(sorted(self._unanswered))
+            self.counts.resent += sum(s.on_stream >= 0 for s in self._unanswered.values())
+            self._wake.set()
+            call = self._stub.SubmitContacts(self._requests(self._stream), metadata=self._metadata)
+            try:
+                async for answer in call:
+                    failures = 0
+                    self._take(answer)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in (
+                    grpc.StatusCode.UNAVAILABLE,
+                    grpc.StatusCode.CANCELLED,
+                    grpc.StatusCode.RESOURCE_EXHAUSTED,
+                    grpc.StatusCode.UNKNOWN,
+                ):
+                    raise
+            finally:
+                call.cancel()
+            if self._closing and not self._unanswered:
+                return
+            self.counts.reconnects += 1
+            await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+            failures += 1
+
+    async def _requests(self, stream: int) -> AsyncIterator[service_pb2.SubmitContactsRequest]:
+        while stream == self._stream:
+            while self._queue:
+                sent = self._unanswered.get(self._queue.popleft())
+                if sent is not None:
+                    sent.on_stream = stream
+                    yield sent.request
+            if self._closing and not self._unanswered:
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _take(self, answer: service_pb2.SubmitContactsResponse) -> None:
+        sent = self._unanswered.get(answer.sequence)
+        if sent is None:
+            return
+        refused = answer.refused if answer.HasField("refused") else None
+        if refused is not None and refused.code in _RETRY:
+            self.counts.refused += 1
+            self._again(answer.sequence, refused.retry_after_ms / 1000)
+            return
+        del self._unanswered[answer.sequence]
+        self._room.release()
+        if self._closing and not self._unanswered:
+            self._wake.set()
+        sent.answered(answer)
+
+    def _again(self, sequence: int, after_s: float) -> None:
+        def queue() -> None:
+            self._later.discard(handle)
+            self._queue.append(sequence)
+            self._wake.set()
+
+        handle = asyncio.get_running_loop().call_later(max(0.05, after_s), queue)
+        self._later.add(handle)
+
+
+class CallReporter:
+    """Reports call events in order, in batches of what came in the last 20 ms.
+
+    The events of a lost stream are reported again; a step of a call that is reported twice counts
+    once.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
+        self._stub = service_pb2_grpc.IntakeServiceStub(channel)
+        self._metadata = rpc.bearer(token)
+        self._waiting: list[service_pb2.ReportedCall] = []
+        self._batches: deque[service_pb2.ReportCallsRequest] = deque()
+        self._next = 0
+        self._closing = False
+        self._wake = asyncio.Event()
+        self.accepted = 0
+        self.refused: list[service_pb2.RefusedCall] = []
+        self.counts = Counts()
+        self._task = asyncio.create_task(self._run())
+
+    def report(self, call: service_pb2.ReportedCall) -> None:
+        """Queues one event."""
+        self._waiting.append(call)
+        self._wake.set()
+
+    @property
+    def unanswered(self) -> int:
+        """Events that have no answer yet."""
+        return len(self._waiting) + sum(len(b.calls) for b in self._batches)
+
+    async def close(self) -> None:
+        """Waits until everything is answered, then ends the stream."""
+        self._closing = True
+        self._wake.set()
+        await self._task
+
+    def abort(self) -> None:
+        """Ends at once."""
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        failures = 0
+        while not (self._closing and not self._waiting and not self._batches):
+            self.counts.resent += sum(len(b.calls) for b in self._batches)
+            call = self._stub.ReportCalls(metadata=self._metadata)
+            writing = asyncio.create_task(self._write(call))
+            try:
+                async for answer in call:
+                    failures = 0
+                    batch = self._batches.popleft()
+                    if batch.sequence != answer.sequence:
+                        raise RuntimeError("answers to call events came out of order")
+                    self.accepted += answer.accepted
+                    self.refused.extend(answer.refused)
+                    self._wake.set()
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in (
+                    grpc.StatusCode.UNAVAILABLE,
+                    grpc.StatusCode.CANCELLED,
+                    grpc.StatusCode.UNKNOWN,
+                ):
+                    raise
+            finally:
+                writing.cancel()
+                await asyncio.gather(writing, return_exceptions=True)
+                call.cancel()
+            if self._closing and not self._waiting and not self._batches:
+                return
+            self.counts.reconnects += 1
+            await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+            failures += 1
+
+    async def _write(
+        self,
+        call: grpc.aio.StreamStreamCall[
+            service_pb2.ReportCallsRequest, service_pb2.ReportCallsResponse
+        ],
+    ) -> None:
+        for batch in list(self._batches):
+            await call.write(batch)
+        last = 0.0
+        while True:
+            if self._waiting:
+                pause = _COMPANY_S - (monotonic_s() - last)
+                if pause > 0 and len(self._waiting) < _BATCH:
+                    await asyncio.sleep(pause)
+                last = monotonic_s()
+                calls = self._waiting[:_BATCH]
+                del self._waiting[: len(calls)]
+                batch = service_pb2.ReportCallsRequest(sequence=self._next, calls=calls)
+                self._next += 1
+                self._batches.append(batch)
+                await call.write(batch)
+            elif self._closing and not self._batches:
+                await call.done_writing()
+                return
+            else:
+                self._wake.clear()
+                await self._wake.wait()
