@@ -29,6 +29,7 @@ from services.local.progress import Progress
 
 READY_S = 90.0
 _BIND_TRIES = 4
+_ARCHIVES_KEPT = 4
 _TRAINING_TOPIC = "training"
 # What a person set for other Java programs must not change how Kafka runs here.
 _FOREIGN = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH")
@@ -352,7 +353,12 @@ def wait_ready(
             continue
         try:
             with contextlib.closing(
-                KafkaAdminClient(bootstrap_servers=bootstrap.split(","), request_timeout_ms=5000)
+                KafkaAdminClient(
+                    bootstrap_servers=bootstrap.split(","),
+                    request_timeout_ms=5_000,
+                    # Another program may listen there, and never answer.
+                    bootstrap_timeout_ms=3_000,
+                )
             ) as admin:
                 while time.monotonic() < deadline:
                     go_on()
@@ -397,7 +403,11 @@ def start_cache(
 
 def _archive_key(installation: Installation, java: Java) -> str:
     """Changes with everything the archive depends on."""
-    parts = (str(java.program), java.version, installation.class_path, *_FLAGS)
+    parts = [str(java.program), java.version, installation.class_path, *_FLAGS]
+    # Java refuses an archive of another copy of itself, even of the same version.
+    with contextlib.suppress(OSError):
+        runtime = (java.program.resolve().parent.parent / "lib" / "modules").stat()
+        parts += [str(runtime.st_size), str(runtime.st_mtime_ns)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
@@ -425,12 +435,20 @@ def _train(
         kafka.nodes[0].grace_s = 120.0
         kafka.nodes[0].stop()
         new.rename(archive)
+        _forget_old_archives(archive.parent)
     except (LocalPartError, OSError) as error:
         given_up.write_text(f"{error}\n{kafka.nodes[0].log_tail(20) if kafka.nodes else ''}\n")
     finally:
         kafka.stop()
         shutil.rmtree(folder, ignore_errors=True)
         new.unlink(missing_ok=True)
+
+
+def _forget_old_archives(cache: Path) -> None:
+    """Keeps the latest few; one of 70 MB is made for every copy of Java there ever was."""
+    made = sorted(cache.glob("kafka-*.aot"), key=lambda file: file.stat().st_mtime)
+    for old in made[:-_ARCHIVES_KEPT]:
+        old.unlink(missing_ok=True)
 
 
 def _exercise(bootstrap: str) -> None:

@@ -352,6 +352,8 @@ def _full(place: Path) -> LocalPartError:
 
 def _reason(error: BaseException) -> str:
     """Why, without the address that was asked."""
+    if isinstance(error, ImportError):
+        return "the jgo package is not installed: run `make setup`"
     import requests
 
     if isinstance(error, requests.exceptions.Timeout):
