@@ -245,9 +245,11 @@ class MessageChange(_message.Message):
     state: Global___MessageState.ValueType
     """The state it enters."""
     attempt: _builtins.int
-    """Attempt, from 1."""
+    """Attempt, from 1; 0 when none was made."""
     reference: _builtins.int
-    """Reference that the carrier hands back in the receipt (SMPP user_message_reference)."""
+    """Reference that the carrier hands back in the receipt of the first part (SMPP
+    user_message_reference), 1 to 65,535; each further part has the next number.
+    """
     carrier: _builtins.str
     """Carrier that was or will be called; empty before a claim."""
     not_after_ms: _builtins.int
@@ -387,7 +389,8 @@ Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
 @_typing.final
 class InboundMessage(_message.Message):
     """Topic broadcast.inbound-message.v1, in the partition of the person: acknowledged to the carrier
-    only after Kafka has it.
+    only after Kafka has it. Each part of a longer message is a record of its own, since a carrier may
+    wait for the acknowledgement of one part before it brings the next.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -401,6 +404,9 @@ class InboundMessage(_message.Message):
     DRILL_FIELD_NUMBER: _builtins.int
     SEALED_NUMBER_FIELD_NUMBER: _builtins.int
     SEALED_TEXT_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    WHOLE_ID_FIELD_NUMBER: _builtins.int
     inbound_id: _builtins.str
     """UUIDv5 of carrier, sender, text and the carrier's time or id: a redelivery has the same."""
     carrier: _builtins.str
@@ -418,7 +424,13 @@ class InboundMessage(_message.Message):
     sealed_number: _builtins.bytes
     """E.164 number of the sender, sealed."""
     sealed_text: _builtins.bytes
-    """Text, UTF-8, sealed."""
+    """Text of this part, UTF-8, sealed; empty when it is not text."""
+    part: _builtins.int
+    """Which part of a longer message this is, from 1; 0 when it is whole."""
+    parts: _builtins.int
+    """Parts of the longer message; 0 when it is whole."""
+    whole_id: _builtins.str
+    """UUIDv5 that all parts of one longer message have; empty when it is whole."""
     def __init__(
         self,
         *,
@@ -431,10 +443,13 @@ class InboundMessage(_message.Message):
         drill: _builtins.bool = ...,
         sealed_number: _builtins.bytes = ...,
         sealed_text: _builtins.bytes = ...,
+        part: _builtins.int = ...,
+        parts: _builtins.int = ...,
+        whole_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["carrier", b"carrier", "drill", b"drill", "inbound_id", b"inbound_id", "line", b"line", "opt_out", b"opt_out", "person", b"person", "received_ms", b"received_ms", "sealed_number", b"sealed_number", "sealed_text", b"sealed_text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carrier", b"carrier", "drill", b"drill", "inbound_id", b"inbound_id", "line", b"line", "opt_out", b"opt_out", "part", b"part", "parts", b"parts", "person", b"person", "received_ms", b"received_ms", "sealed_number", b"sealed_number", "sealed_text", b"sealed_text", "whole_id", b"whole_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

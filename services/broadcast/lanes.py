@@ -1,0 +1,155 @@
+"""Messages that wait in memory for a carrier: urgent before normal before bulk, bounded. Pure.
+
+Each lane has a queue for each carrier, so that a carrier that is away holds up only its own. The
+lane topics in Kafka hold the rest: a full lane is not read further, and the other lanes are.
+"""
+
+import heapq
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from mawja.broadcast.v1 import events_pb2
+from mawja.common.v1 import common_pb2
+
+Lane: TypeAlias = common_pb2.Lane.ValueType
+URGENT, NORMAL, BULK = common_pb2.LANE_URGENT, common_pb2.LANE_NORMAL, common_pb2.LANE_BULK
+LANES: tuple[Lane, ...] = (URGENT, NORMAL, BULK)
+"""In the order in which they are served."""
+LIMIT = 5_000
+"""Messages of one lane of one partition that are held in memory."""
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """One message that waits, the lane topic's offset it was read at, and its carrier's name."""
+
+    message: events_pb2.QueuedMessage
+    offset: int
+    carrier: str
+
+
+class Lanes:
+    """The lanes of one partition."""
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
+        self._here: dict[str, Waiting] = {}
+        self._counts: dict[Lane, int] = dict.fromkeys(LANES, 0)
+        self._queues: dict[tuple[Lane, str], deque[Waiting]] = defaultdict(deque)
+        # (due, order of entry, who): messages that wait before they are tried again.
+        self._later: list[tuple[float, int, Waiting]] = []
+        self._entered = 0
+
+    def __len__(self) -> int:
+        return len(self._here)
+
+    def __contains__(self, message_id: str) -> bool:
+        return message_id in self._here
+
+    def __iter__(self) -> Iterator[Waiting]:
+        return iter(list(self._here.values()))
+
+    def count(self, lane: Lane) -> int:
+        """How many wait in a lane."""
+        return self._counts[lane]
+
+    def full(self, lane: Lane) -> bool:
+        """Whether the lane holds as many as it should. What is added all the same is held."""
+        return self._counts[lane] >= self._limit
+
+    def add(self, waiting: Waiting) -> bool:
+        """Puts a message at the end of its queue; False when it waits already."""
+        if not self._enter(waiting):
+            return False
+        self._queues[waiting.message.lane, waiting.carrier].append(waiting)
+        return True
+
+    def put_back(self, waiting: Waiting, due_s: float) -> None:
+        """A message that was taken waits again, until `due_s` (monotonic seconds) at least."""
+        if self._enter(waiting):
+            self._entered += 1
+            heapq.heappush(self._later, (due_s, self._entered, waiting))
+
+    def _enter(self, waiting: Waiting) -> bool:
+        if waiting.message.message_id in self._here:
+            return False
+        self._here[waiting.message.message_id] = waiting
+        self._counts[waiting.message.lane] += 1
+        return True
+
+    def wake(self, now_s: float) -> None:
+        """Those whose time has come stand at the front of their queues again."""
+        while self._later and self._later[0][0] <= now_s:
+            waiting = heapq.heappop(self._later)[2]
+            self._queues[waiting.message.lane, waiting.carrier].appendleft(waiting)
+
+    def first(self, lane: Lane, carrier: str) -> Waiting | None:
+        """The next message of a queue, which stays in it."""
+        queue = self._queues.get((lane, carrier))
+        return queue[0] if queue else None
+
+    def take(self, lane: Lane, carrier: str) -> Waiting:
+        """Takes out the message that `first` gives. Raises IndexError when there is none."""
+        waiting = self._queues[lane, carrier].popleft()
+        self._leave(waiting)
+        return waiting
+
+    def _leave(self, waiting: Waiting) -> None:
+        del self._here[waiting.message.message_id]
+        self._counts[waiting.message.lane] -= 1
+
+    def expire(self, now_ms: int) -> list[Waiting]:
+        """Takes out what has waited until its end."""
+        gone = [one for one in self._here.values() if one.message.expires_ms <= now_ms]
+        self._remove_all(gone)
+        return gone
+
+    def remove_people(self, people: AbstractSet[bytes]) -> list[Waiting]:
+        """Takes out the messages to `people`, wherever they stand."""
+        gone = [one for one in self._here.values() if one.message.person in people]
+        self._remove_all(gone)
+        return gone
+
+    def _remove_all(self, gone: list[Waiting]) -> None:
+        for waiting in gone:
+            self._leave(waiting)
+        if gone:
+            # Without this a queue that nobody serves would keep what has left it.
+            for key, queue in self._queues.items():
+                self._queues[key] = deque(one for one in queue if self._waits(one))
+            self._later = [one for one in self._later if self._waits(one[2])]
+            heapq.heapify(self._later)
+
+    def _waits(self, waiting: Waiting) -> bool:
+        return self._here.get(waiting.message.message_id) is waiting
+
+
+class Held:
+    """Offsets of one topic whose records still matter: nothing past the lowest is committed."""
+
+    def __init__(self) -> None:
+        self._offsets: list[int] = []
+        self._held: dict[int, int] = {}
+
+    def hold(self, offset: int) -> None:
+        """The record at `offset` is still needed; may be said several times."""
+        if offset not in self._held:
+            heapq.heappush(self._offsets, offset)
+        self._held[offset] = self._held.get(offset, 0) + 1
+
+    def release(self, offset: int) -> None:
+        """One need of the record at `offset` is gone."""
+        left = self._held.get(offset, 0) - 1
+        if left > 0:
+            self._held[offset] = left
+        else:
+            self._held.pop(offset, None)
+
+    def up_to(self, position: int) -> int:
+        """How far, at most `position`, may be committed."""
+        while self._offsets and self._offsets[0] not in self._held:
+            heapq.heappop(self._offsets)
+        return min(position, self._offsets[0]) if self._offsets else position
