@@ -49,6 +49,8 @@ class Service:
     ready: list[Callable[[], Awaitable[bool]]] = field(default_factory=list)
     ports: dict[str, int] = field(default_factory=dict)
     closing: AsyncExitStack = field(default_factory=AsyncExitStack)
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process begins to stop: streams without an end of their own end now."""
 
 
 Build = Callable[[Service], Awaitable[None]]
@@ -110,6 +112,7 @@ async def _serve(service: Service, stopping: asyncio.Event) -> int:
         watch.cancel()
         stopped.cancel()
         await states.enter_graceful_shutdown()
+        service.ending.set()
         await service.server.stop(grace=DRAIN_S)
         for worker in service.workers:
             worker.stop()
