@@ -57,6 +57,9 @@ VOID_RECORDS = Counter(
 )
 DECISIONS = Counter("mawja_dedup_decisions_total", "Decisions by kind.", ["change"])
 OUTREACH = Counter("mawja_outreach_effects_total", "Messages and callbacks by step.", ["step"])
+CALLBACKS_DUE = Gauge(
+    "mawja_outreach_callbacks_due", "People who wait to be called back.", ["partition"]
+)
 MESSAGES = Counter(
     "mawja_broadcast_messages_total", "Message state changes by lane.", ["lane", "state"]
 )

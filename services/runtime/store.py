@@ -160,6 +160,17 @@ class PartitionView:
                 _log.warning("Redis is away; the view waits", error=type(error).__name__)
             metrics.VIEW_PENDING.labels(self._room).set(len(self._pending))
 
+    async def keep(self) -> None:
+        """Notices that Redis lost the view while nothing was put, and writes it again. To be called
+        every second or so. Raises Stop for a past owner."""
+        async with self._flushing:
+            try:
+                if self._claimed and await self._client.get(self._sentinel) is None:
+                    self._claimed = False
+            except RedisError:
+                self._not_before = monotonic_s() + _PAUSE_S
+        await self.flush()
+
     async def _flush(self) -> None:
         if not self._claimed:
             answer = _text(await self._claim(keys=[self._sentinel], args=[self._epoch]))
@@ -254,6 +265,30 @@ class Views:
         members, sentinels = await _answered(pipeline.execute())
         self._check_whole(sentinels)
         return cast(list[bytes], members)
+
+    async def after(
+        self, index: str, place: tuple[float, bytes] | None, count: int
+    ) -> list[tuple[float, bytes]]:
+        """`count` (score, member) of a sorted set in order, behind `place`, the last one of an
+        earlier answer (None: from the start): what comes or goes before it moves nothing. Raises
+        Away."""
+        found: list[tuple[float, bytes]] = []
+        lowest = "-inf" if place is None else repr(place[0])
+        offset = 0
+        while len(found) < count:
+            pipeline = self._client.pipeline(transaction=False)
+            pipeline.zrange(
+                index, lowest, "+inf", byscore=True, offset=offset, num=count, withscores=True
+            )
+            pipeline.mget(self._sentinels)
+            rows, sentinels = await _answered(pipeline.execute())
+            self._check_whole(sentinels)
+            entries = [(float(score), bytes(member)) for member, score in rows]
+            found += [entry for entry in entries if place is None or entry > place]
+            offset += count
+            if len(entries) < count:
+                break
+        return found[:count]
 
     async def whole(self) -> bool:
         """Whether every partition's view is written."""

@@ -1,0 +1,1 @@
+"""Outreach: who should hear from us before they call again?"""

@@ -1,0 +1,265 @@
+"""What a case decision asks of outreach: messages, and the callback of a case. Pure.
+
+Each log is decided by itself from the case decisions and from what that log says already, never
+from the other log: after a crash each goes on from where it stood. Order of learning does not
+matter for a callback: it is owed as long as the last abandoned call is later, by event time, than
+the last answer. Its place is the earliest arrival that any decision told, and never moves later.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mawja.common.v1 import common_pb2
+from mawja.dedup.v1 import events_pb2 as dedup
+from mawja.intake.v1 import events_pb2 as intake
+from mawja.outreach.v1 import events_pb2 as outreach
+
+from services.outreach.rules import Event, Rule
+from services.runtime import ids
+
+Position = tuple[int, int]
+"""Where reading the case decisions goes on: offset, and the epoch that holds there."""
+_WITH_CALL = (dedup.CASE_CHANGE_OPENED, dedup.CASE_CHANGE_LINKED, dedup.CASE_CHANGE_CALL)
+_DUE, _WITHDRAWN = outreach.CALLBACK_STATE_DUE, outreach.CALLBACK_STATE_WITHDRAWN
+
+
+@dataclass(frozen=True, slots=True)
+class Abandonment:
+    """A call whose caller hung up before an agent answered. Times are Unix ms."""
+
+    contact_id: str
+    arrival_ms: int
+    at_ms: int
+    accepted_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message to be requested, its text not yet sealed."""
+
+    request: outreach.MessageRequested
+    text: str
+
+
+def abandonment(decision: dedup.CaseDecision) -> Abandonment | None:
+    """The abandoned call that a decision tells of, if it does and the case is not settled after it.
+
+    The call's events may come before its contact: then the decision on the contact tells of it.
+    """
+    if decision.change not in _WITH_CALL or not decision.HasField("case"):
+        return None
+    case = decision.case
+    if decision.HasField("call"):
+        call = decision.call
+        if call.state != intake.CALL_STATE_ABANDONED:
+            return None
+        arrival_ms = call.event_ms - max(0, call.queue_wait_ms)
+        found = Abandonment(call.contact_id, arrival_ms, call.event_ms, call.accepted_ms)
+    elif decision.change == dedup.CASE_CHANGE_OPENED and case.abandoned > 0 and not case.answered:
+        found = Abandonment(
+            decision.link.contact_id, case.first_arrival_ms, case.last_contact_ms, case.accepted_ms
+        )
+    else:
+        return None
+    if case.state == dedup.CASE_STATE_RESOLVED and case.resolved_ms >= found.at_ms:
+        return None
+    return found
+
+
+def settled_ms(decision: dedup.CaseDecision) -> int:
+    """When the person was answered or the case resolved, as far as a decision tells: Unix ms, event
+    time; 0 when it does not."""
+    settled = 0
+    if decision.change in _WITH_CALL and decision.HasField("call"):
+        call = decision.call
+        if call.state == intake.CALL_STATE_ANSWERED:
+            settled = call.event_ms
+        elif call.state == intake.CALL_STATE_ENDED:
+            settled = call.event_ms - max(0, call.handling_ms)
+    if decision.case.state == dedup.CASE_STATE_RESOLVED:
+        settled = max(settled, decision.case.resolved_ms)
+    return settled
+
+
+def _events(
+    decision: dedup.CaseDecision, abandoned: Abandonment | None
+) -> Iterator[tuple[Event, int]]:
+    """(what rules may ask for, when intake accepted its cause)."""
+    if decision.change == dedup.CASE_CHANGE_OPENED:
+        yield Event.CASE_OPENED, decision.case.accepted_ms
+    if abandoned is not None:
+        yield Event.CALL_ABANDONED, abandoned.accepted_ms
+
+
+class Messages:
+    """What one partition of the log of requested messages says, and what comes next in it."""
+
+    def __init__(self) -> None:
+        # Two rules may write for one input, and a crash may part them: so the input of the last
+        # record is decided again, and the ids tell what it said already.
+        self._last: Position | None = None
+        self._ids: set[str] = set()
+
+    @property
+    def resume(self) -> Position | None:
+        """Where deciding goes on; None when the log is empty."""
+        return self._last
+
+    def take(self, request: outreach.MessageRequested) -> None:
+        """Takes up a record of the log, in order."""
+        self._ids.add(request.message_id)
+        self._last = (request.input.offset, request.input.epoch)
+
+    def decide(
+        self,
+        rules: Sequence[Rule],
+        decision: dedup.CaseDecision,
+        input: common_pb2.Input,
+        now_ms: int,
+    ) -> list[Draft]:
+        """The messages that `decision`, read at `input`, asks for; often none."""
+        if self._last is not None and input.offset < self._last[0]:
+            return []
+        case = decision.case
+        if case.number_line != common_pb2.LINE_MOBILE or not (case.sealed_number and case.person):
+            return []
+        drafts = []
+        for event, accepted_ms in _events(decision, abandonment(decision)):
+            for rule in rules:
+                if rule.message is None or not rule.applies(event, case.channel):
+                    continue
+                message_id = ids.message_id(case.case_id, rule.name)
+                if message_id in self._ids:
+                    continue
+                language, text = rule.message.render(case.language, case.case_number)
+                request = outreach.MessageRequested(
+                    input=input,
+                    message_id=message_id,
+                    case_id=case.case_id,
+                    step=rule.name,
+                    rule=rule.label,
+                    person=case.person,
+                    lane=common_pb2.LANE_URGENT if case.life_safety else common_pb2.LANE_NORMAL,
+                    language=language,
+                    agency=case.agency,
+                    drill=case.drill,
+                    requested_ms=now_ms,
+                    # Counted from the event's decision: what waited here too long is not sent.
+                    expires_ms=decision.decided_ms + rule.message.expires_ms,
+                    accepted_ms=accepted_ms,
+                    sealed_number=case.sealed_number,
+                )
+                drafts.append(Draft(request, text))
+        return drafts
+
+
+class Callbacks:
+    """What one partition of the log of callbacks says, and what comes next in it."""
+
+    def __init__(self) -> None:
+        self._last: Position | None = None
+        self._by_id: dict[str, outreach.Callback] = {}
+        self._of_case: dict[str, outreach.Callback] = {}
+
+    @property
+    def resume(self) -> Position | None:
+        """Where deciding goes on; None when the log is empty."""
+        return None if self._last is None else (self._last[0] + 1, self._last[1])
+
+    def take(self, callback: outreach.Callback) -> None:
+        """Takes up a record of the log, in order."""
+        self._by_id[callback.callback_id] = callback
+        self._of_case[callback.case_id] = callback
+        self._last = (callback.input.offset, callback.input.epoch)
+
+    def decide(
+        self,
+        rules: Sequence[Rule],
+        decision: dedup.CaseDecision,
+        input: common_pb2.Input,
+        now_ms: int,
+    ) -> outreach.Callback | None:
+        """The callback as `decision`, read at `input`, leaves it; None when it changes nothing."""
+        if not decision.HasField("case") or (
+            self._last is not None and input.offset <= self._last[0]
+        ):
+            return None
+        held = self._of_case.get(decision.case.case_id)
+        if held is not None and held.state == _DUE:
+            return self._go_on(held, decision, input, now_ms)
+        return self._begin(held, rules, decision, input, now_ms)
+
+    def _begin(
+        self,
+        held: outreach.Callback | None,
+        rules: Sequence[Rule],
+        decision: dedup.CaseDecision,
+        input: common_pb2.Input,
+        now_ms: int,
+    ) -> outreach.Callback | None:
+        case = decision.case
+        abandoned = abandonment(decision)
+        if abandoned is None or not (case.sealed_number and case.person):
+            return None
+        if held is not None and abandoned.at_ms <= held.settled_ms:
+            return None
+        if not any(r.callback and r.applies(Event.CALL_ABANDONED, case.channel) for r in rules):
+            return None
+        callback_id = ids.callback_id(case.case_id, abandoned.contact_id)
+        if callback_id in self._by_id:
+            return None
+        return outreach.Callback(
+            input=input,
+            callback_id=callback_id,
+            case_id=case.case_id,
+            case_number=case.case_number,
+            person=case.person,
+            state=_DUE,
+            place_ms=_earliest(case.first_arrival_ms, abandoned.arrival_ms),
+            life_safety=case.life_safety,
+            agency=case.agency,
+            language=case.language,
+            line=case.line,
+            drill=case.drill,
+            decided_ms=now_ms,
+            version=1,
+            sealed_number=case.sealed_number,
+            abandoned_ms=abandoned.at_ms,
+        )
+
+    def _go_on(
+        self,
+        held: outreach.Callback,
+        decision: dedup.CaseDecision,
+        input: common_pb2.Input,
+        now_ms: int,
+    ) -> outreach.Callback | None:
+        case = decision.case
+        abandoned = abandonment(decision)
+        following = outreach.Callback()
+        following.CopyFrom(held)
+        following.place_ms = _earliest(held.place_ms, case.first_arrival_ms)
+        following.life_safety = held.life_safety or case.life_safety
+        following.agency = case.agency or held.agency
+        following.language = case.language or held.language
+        if abandoned is not None:
+            following.place_ms = _earliest(following.place_ms, abandoned.arrival_ms)
+            following.abandoned_ms = max(held.abandoned_ms, abandoned.at_ms)
+        settled = settled_ms(decision)
+        if decision.change == dedup.CASE_CHANGE_RESOLVED or settled >= following.abandoned_ms:
+            following.state = _WITHDRAWN
+            # An agent's word settles what was known then, whatever the agent's clock said.
+            following.settled_ms = (
+                following.abandoned_ms if decision.change == dedup.CASE_CHANGE_RESOLVED else settled
+            )
+        if following == held:
+            return None
+        following.input.CopyFrom(input)
+        following.decided_ms = now_ms
+        following.version = held.version + 1
+        return following
+
+
+def _earliest(*times_ms: int) -> int:
+    """The earliest of `times_ms`, of which at least one is known (above 0)."""
+    return min((time_ms for time_ms in times_ms if time_ms > 0), default=0)
