@@ -1,0 +1,315 @@
+"""The `mawja` command: what a person types. Every command explains itself with --help."""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.local.doctor import checks
+from services.local.parts import running
+from services.local.progress import Progress
+from services.local.system import make_keys, token
+from services.runtime.config import VARIABLES
+from services.runtime.errors import MawjaError
+from services.runtime.identity import Role
+from services.tools.local import home_folder
+
+app = typer.Typer(
+    name="mawja",
+    help="Mawja (موجة, wave) absorbs a surge of people calling a government contact centre.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+console = Console()
+Home = Annotated[
+    Path | None,
+    typer.Option(help="Folder of this run's state. Default: $MAWJA_HOME, else ./.mawja"),
+]
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    """One clear line instead of a traceback, for what a person can mend."""
+    from loadtests.replay import ReplayError
+    from loadtests.shapes import ShapeError
+
+    try:
+        yield
+    except (MawjaError, ShapeError, ReplayError) as error:
+        print(f"mawja: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        print("mawja: interrupted; everything it started has been stopped", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def surge(
+    calls: Annotated[
+        int | None, typer.Option(min=1, help="Fresh calls and messages; redials come on top.")
+    ] = None,
+    over: Annotated[
+        str | None, typer.Option(help="Real time to replay it in, e.g. 90s or 10m.")
+    ] = None,
+    shape: Annotated[
+        str, typer.Option(help="covid-78k, steady-month or flash (loadtests/shapes).")
+    ] = "covid-78k",
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            help="Send the messages of a CSV (id, original or message) twice, as a gateway that "
+            "retries would: the second pass must add nothing."
+        ),
+    ] = None,
+    arrivals: Annotated[
+        Path | None,
+        typer.Option(help="Take the shape from a CSV of counts per interval (time, calls)."),
+    ] = None,
+    agents: Annotated[
+        int | None,
+        typer.Option(min=1, help="Agents on the simulated floor. Fewer: longer waits, redials."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same surge.")] = 1,
+    report: Annotated[Path, typer.Option(help="Where the figures go, as JSON.")] = Path(
+        "surge-report.json"
+    ),
+    home: Home = None,
+) -> None:
+    """Replay a surge through the whole system on real parts, and keep score.
+
+    Starts Kafka, Valkey, the SMS centre and every service on this machine, sends the surge, waits
+    until every message has its end, prints the scorecard, stops everything. Exit code 1 when
+    anything was lost or came twice.
+
+    Everything is marked as drill and uses numbers that no person can have.
+
+    Examples:
+
+    - `mawja surge` — 78,000 calls and messages
+
+    - `mawja surge --calls 5000 --agents 20 --over 30s`
+
+    - `mawja surge --replay messages.csv`
+
+    - `mawja surge --arrivals calls.csv --calls 20000`
+    """
+    with _errors():
+        from loadtests import shapes
+        from loadtests.replay import replay as replay_of
+        from loadtests.surge import script
+        from services.tools import scorecard
+        from services.tools.surge import Order, ended_well, run
+
+        if replay is not None and arrivals is not None:
+            raise typer.BadParameter("give --replay or --arrivals, not both")
+        over_s = shapes.seconds(over) if over else None
+        if replay is not None:
+            messages = replay_of(replay)
+            for row in messages.bad_rows:
+                print(f"{replay}, line {row.line}: not sent: {row.reason}", file=sys.stderr)
+            order = Order(
+                script=messages,
+                profile=f"replay/{replay.stem}",
+                virtual_s=messages.over_s,
+                over_s=over_s or max(5.0, len(messages) / 400),
+                home=home_folder(home),
+                report=report,
+                passes=2,
+            )
+        else:
+            made = script(
+                shapes.read_arrivals(arrivals) if arrivals else shape,
+                calls=calls,
+                seed=seed,
+                agents=agents,
+            )
+            order = Order(
+                script=made,
+                profile=made.shape.name,
+                virtual_s=made.shape.duration_s,
+                over_s=over_s or max(10.0, made.shape.calls / _CALLS_PER_S),
+                home=home_folder(home),
+                report=report,
+                agents=made.agents,
+            )
+        result = run(order, Progress())
+        console.print(scorecard.render(result))
+        print(f"\nreport: {report}")
+        if not ended_well(result):
+            raise typer.Exit(1)
+
+
+# What two cores take in without falling behind, every part on the same machine.
+_CALLS_PER_S = 650
+
+
+@app.command()
+def up(
+    brokers: Annotated[int, typer.Option(help="Kafka nodes: 1, or 3 for RF 3.")] = 1,
+    replicas: Annotated[
+        list[str] | None, typer.Option(help="Replicas of a service, e.g. dedup=3. Repeatable.")
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(help="How the SMS centre behaves: default, slow, hostile, or a file.")
+    ] = "default",
+    home: Home = None,
+) -> None:
+    """Start Kafka, Valkey, the SMS centre and every service, and keep them up until Ctrl-C.
+
+    Prints where everything listens and a token to try it with.
+    """
+    with _errors():
+        from services.local.system import ROOMS
+        from services.tools.local import make_parts, make_system, write_addresses
+
+        wanted: dict[str, int] = {}
+        for one in replicas or []:
+            room, _, count = one.partition("=")
+            if room not in ROOMS or not count.isdigit() or not 1 <= int(count) <= 8:
+                raise typer.BadParameter(
+                    f"--replicas takes ROOM=1..8, ROOM one of {', '.join(ROOMS)}"
+                )
+            wanted[room] = int(count)
+        folder = home_folder(home)
+        stopped = False
+
+        def stop(_number: int, _frame: object) -> None:
+            nonlocal stopped
+            stopped = True
+
+        with make_parts(folder, brokers=brokers, profile=profile, progress=Progress()) as parts:
+            system = make_system(parts, wanted)
+            try:
+                system.start()
+                signal.signal(signal.SIGTERM, stop)
+                addresses = write_addresses(system)
+                console.print_json(addresses.read_text())
+                print(f"\naddresses: {addresses}\nlogs: {system.logs}")
+                print("try it: mawja token --role coordinator\nstop it: Ctrl-C, or mawja down")
+                while not stopped:
+                    time.sleep(0.5)
+                    parts.check()
+                    for name in system.crashes:
+                        print(f"{name} ended and was started again; see {system.logs}")
+                    system.crashes.clear()
+            finally:
+                system.stop()
+
+
+@app.command()
+def down(home: Home = None) -> None:
+    """Stop what `mawja up` (or a surge) started in this folder."""
+    with _errors():
+        folder = home_folder(home)
+        place = running(folder)
+        if place is None:
+            print(f"nothing runs in {folder}")
+            return
+        os.kill(place.pid, signal.SIGTERM)
+        deadline = time.monotonic() + 90
+        while running(folder) is not None:
+            if time.monotonic() > deadline:
+                raise MawjaError(f"process {place.pid} did not stop within 90 s; end it yourself")
+            time.sleep(0.2)
+        print("stopped")
+
+
+@app.command()
+def doctor(
+    settings: Annotated[
+        bool, typer.Option("--settings", help="List every setting of a service instead.")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Look whether this machine has what a local run needs. Changes nothing."""
+    table = Table(box=None)
+    if settings:
+        for column in ("variable", "default", "meaning"):
+            table.add_column(column)
+        for variable in VARIABLES:
+            table.add_row(variable.name, variable.default or "–", variable.meaning)
+        console.print(table)
+        return
+    found = checks(home_folder(home))
+    for check in found:
+        mark = "[green]ok[/]" if check.ok else "[red]no[/]"
+        table.add_row(mark, check.name, check.detail, check.fix)
+    console.print(table)
+    if not all(check.ok for check in found):
+        raise typer.Exit(1)
+
+
+def _keys(home: Path | None, keys: Path | None) -> Path:
+    return keys or Path(os.environ.get("MAWJA_KEYS") or home_folder(home) / "keys")
+
+
+Keys = Annotated[
+    Path | None, typer.Option("--keys", help="Folder of the key ring. Default: $MAWJA_KEYS.")
+]
+
+
+@app.command("keys")
+def keys_command(home: Home = None, keys: Keys = None) -> None:
+    """Make what is missing of a key ring: the person key, this and next month's keys, a token key.
+
+    Existing keys are never touched. Destroying a file in `months/` erases every number and text of
+    that month.
+    """
+    with _errors():
+        folder = _keys(home, keys)
+        make_keys(folder)
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                print(path)
+
+
+@app.command("token")
+def token_command(
+    role: Annotated[list[Role] | None, typer.Option(help="Role of the caller. Repeatable.")] = None,
+    subject: Annotated[str, typer.Option(help="Who it is for.")] = "local",
+    home: Home = None,
+    keys: Keys = None,
+) -> None:
+    """Print a token of 12 hours for trying a service by hand.
+
+    Send it as `authorization: Bearer TOKEN`.
+    """
+    with _errors():
+        folder = _keys(home, keys)
+        make_keys(folder)
+        print(token(folder, subject, *(role or [Role.COORDINATOR])))
+
+
+@app.command()
+def bench(
+    report: Annotated[Path, typer.Option(help="Where the figures go, as JSON.")] = Path(
+        "bench-report.json"
+    ),
+    home: Home = None,
+) -> None:
+    """Measure each part beside its bare floor, in one run, as ratios."""
+    with _errors():
+        from services.tools.bench import render, run
+
+        result = run(home_folder(home), Progress())
+        report.write_text(json.dumps(result, indent=2) + "\n")
+        console.print(render(result))
+
+
+def main() -> None:
+    """The command's entry."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
