@@ -25,7 +25,7 @@ from typing import Any
 
 import faust
 from faust.app.base import BootStrategy
-from faust.types import TP, AgentT, StreamT
+from faust.types import TP, StreamT
 
 from services.runtime import log
 from services.runtime.clock import monotonic_s
@@ -102,25 +102,22 @@ class Follower:
         self.caught_up = False
         """Whether everything that stood in the topic at the start is counted."""
         tallies = app.topic(TALLY.name, value_type=bytes, key_type=bytes, acks=False)
-        app.agent(tallies, name="tallies", on_error=self._failed)(self._follow)
+        app.agent(tallies, name="tallies")(self._follow)
         app.timer(STATE_EVERY_S, name="levels")(self._state)
         app.on_partitions_assigned.connect(self._on_assigned)
 
     async def _follow(self, tallies: StreamT[bytes]) -> None:
-        async for event in tallies.events():
-            message = event.message
-            if message.value is not None:
-                self._count.take(
-                    message.partition,
-                    message.offset,
-                    round(message.timestamp * 1000),
-                    message.value,
-                )
-
-    async def _failed(self, agent: AgentT[None], error: BaseException) -> None:
-        # Faust would start the agent anew behind the record that it failed on.
-        self._failure = self._failure or error
-        await self._app.crash(error)
+        try:
+            async for event in tallies.events():
+                message = event.message
+                if message.value is not None:
+                    written_ms = round(message.timestamp * 1000)
+                    self._count.take(message.partition, message.offset, written_ms, message.value)
+        except Exception as error:
+            # Faust would start the agent anew, behind the record that it failed on.
+            self._failure = error
+            await self._app.crash(error)
+            raise
 
     async def _state(self) -> None:
         # Sums that lack a part of the past are nobody's levels.

@@ -1,7 +1,7 @@
 """Hopping windows are exact sums of slots, the same windows that Faust knows."""
 
 import faust
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.wave.windows import HOPS, MINUTE, Hop, windows
@@ -10,6 +10,7 @@ INSTANT = st.integers(0, 4_000_000_000_000)
 HOP = st.sampled_from(HOPS)
 
 
+@settings(deadline=None)
 @given(INSTANT, HOP)
 def test_the_windows_of_an_instant_are_fausts(at_ms: int, hop: Hop) -> None:
     theirs = faust.HoppingWindow(hop.width_ms / 1000, hop.hop_ms / 1000).ranges(at_ms / 1000)
