@@ -29,6 +29,11 @@ VARIABLES = (
     Variable("MAWJA_WEBHOOK", "127.0.0.1:0", "address of intake's webhook, host:port"),
     Variable("MAWJA_CARRIERS", "", "file of carriers and routes, read by broadcast"),
     Variable("MAWJA_RULES", "", "file of outreach rules; empty: the ones shipped"),
+    Variable(
+        "MAWJA_SHARED_NUMBERS",
+        "",
+        "file of numbers that many people share (switchboards, camps), E.164, one a line",
+    ),
     Variable("MAWJA_PARTITIONS", "8", "partitions of every topic keyed by person; never changes"),
     Variable("MAWJA_REPLICATION", "1", "copies of every partition (3 in production)"),
     Variable("MAWJA_DEAD_LETTER_LIMIT", "1000", "dead letters of one partition that stop a worker"),
@@ -55,6 +60,7 @@ class Settings:
     webhook: str
     carriers: Path | None
     rules: Path | None
+    shared_numbers: Path | None
     partitions: int
     replication: int
     dead_letter_limit: int
@@ -108,6 +114,7 @@ class Settings:
             webhook=text("MAWJA_WEBHOOK"),
             carriers=path("MAWJA_CARRIERS"),
             rules=path("MAWJA_RULES"),
+            shared_numbers=path("MAWJA_SHARED_NUMBERS"),
             partitions=int(number("MAWJA_PARTITIONS", 1, 4096)),
             replication=int(number("MAWJA_REPLICATION", 1, 7)),
             dead_letter_limit=int(number("MAWJA_DEAD_LETTER_LIMIT", 1, 1e9)),

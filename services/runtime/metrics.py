@@ -56,6 +56,11 @@ VOID_RECORDS = Counter(
     ["topic"],
 )
 DECISIONS = Counter("mawja_dedup_decisions_total", "Decisions by kind.", ["change"])
+WAITING_CALLS = Gauge(
+    "mawja_dedup_waiting_calls",
+    "Calls whose events came before their contact: stays up when a source sends no contacts.",
+    ["partition"],
+)
 OUTREACH = Counter("mawja_outreach_effects_total", "Messages and callbacks by step.", ["step"])
 CALLBACKS_DUE = Gauge(
     "mawja_outreach_callbacks_due", "People who wait to be called back.", ["partition"]

@@ -9,6 +9,7 @@ again, and readers answer UNAVAILABLE rather than "not found".
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar, cast
 
 import redis.asyncio as redis
@@ -179,8 +180,9 @@ class PartitionView:
             self._claimed = True
             if answer == "LOST":
                 await self._rebuild()
-        while self._pending:
-            batch = [self._pending[key] for key in list(self._pending)[:_BATCH]]
+        while True:
+            # With nothing to write too: that is how a flushed Redis is noticed.
+            batch = list(islice(self._pending.values(), _BATCH))
             answer = await self._write(batch)
             if answer == "NEWER":
                 raise Stop(f"the view {self._sentinel} has a newer owner; this process leaves it")
@@ -191,6 +193,8 @@ class PartitionView:
             for item in batch:
                 if self._pending.get(item.key) is item:
                     del self._pending[item.key]
+            if not self._pending:
+                return
 
     async def _rebuild(self) -> None:
         # Readers must see no sentinel until everything is there, the script must: so it is set

@@ -90,7 +90,7 @@ class _CaseChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CaseChange
     CASE_CHANGE_LINKED: _CaseChange.ValueType  # 2
     """A contact joined a case."""
     CASE_CHANGE_REPEATED: _CaseChange.ValueType  # 3
-    """The same delivery came again; nothing changed."""
+    """The same contact, call event or command came again; nothing changed."""
     CASE_CHANGE_CALL: _CaseChange.ValueType  # 4
     """A call of the case went a step on."""
     CASE_CHANGE_CALL_WAITING: _CaseChange.ValueType  # 5
@@ -116,7 +116,7 @@ CASE_CHANGE_OPENED: CaseChange.ValueType  # 1
 CASE_CHANGE_LINKED: CaseChange.ValueType  # 2
 """A contact joined a case."""
 CASE_CHANGE_REPEATED: CaseChange.ValueType  # 3
-"""The same delivery came again; nothing changed."""
+"""The same contact, call event or command came again; nothing changed."""
 CASE_CHANGE_CALL: CaseChange.ValueType  # 4
 """A call of the case went a step on."""
 CASE_CHANGE_CALL_WAITING: CaseChange.ValueType  # 5
@@ -145,6 +145,10 @@ class Link(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     EVENT_MS_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
     contact_id: _builtins.str
     """The contact."""
     level: Global___LinkLevel.ValueType
@@ -157,6 +161,14 @@ class Link(_message.Message):
     """When the person reached out: Unix time in milliseconds."""
     channel: _common_pb2.Channel.ValueType
     """How it came."""
+    line: _builtins.str
+    """Line dialled or written to; empty when there is none."""
+    agency: _builtins.str
+    """Agency code of the contact, of its case where it named none; empty when not known."""
+    topic: _builtins.str
+    """Topic code of the contact, of its case where it named none; empty when not known."""
+    language: _builtins.str
+    """BCP 47 language of the contact, of its case where it showed none; empty when not known."""
     def __init__(
         self,
         *,
@@ -166,10 +178,14 @@ class Link(_message.Message):
         reason: _builtins.str = ...,
         event_ms: _builtins.int = ...,
         channel: _common_pb2.Channel.ValueType = ...,
+        line: _builtins.str = ...,
+        agency: _builtins.str = ...,
+        topic: _builtins.str = ...,
+        language: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "contact_id", b"contact_id", "event_ms", b"event_ms", "level", b"level", "reason", b"reason", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "channel", b"channel", "contact_id", b"contact_id", "event_ms", b"event_ms", "language", b"language", "level", b"level", "line", b"line", "reason", b"reason", "score", b"score", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -177,29 +193,33 @@ Global___Link: _TypeAlias = Link  # noqa: Y015
 
 @_typing.final
 class Note(_message.Message):
-    """A note that a person put on a case."""
+    """A note that a person put on a case, or why they opened it again."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     AUTHOR_FIELD_NUMBER: _builtins.int
     NOTED_MS_FIELD_NUMBER: _builtins.int
     SEALED_TEXT_FIELD_NUMBER: _builtins.int
+    REOPENS_FIELD_NUMBER: _builtins.int
     author: _builtins.str
     """Token subject of the author."""
     noted_ms: _builtins.int
     """When: Unix time in milliseconds."""
     sealed_text: _builtins.bytes
-    """The text, UTF-8, sealed."""
+    """The text, UTF-8, sealed: as "note", or as "reason" when it says why the case was reopened."""
+    reopens: _builtins.bool
+    """Whether it says why the case was opened again."""
     def __init__(
         self,
         *,
         author: _builtins.str = ...,
         noted_ms: _builtins.int = ...,
         sealed_text: _builtins.bytes = ...,
+        reopens: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "noted_ms", b"noted_ms", "sealed_text", b"sealed_text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "noted_ms", b"noted_ms", "reopens", b"reopens", "sealed_text", b"sealed_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -344,6 +364,7 @@ class CaseDecision(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     DECIDED_MS_FIELD_NUMBER: _builtins.int
     SHAPE_FIELD_NUMBER: _builtins.int
+    WAITED_FIELD_NUMBER: _builtins.int
     change: Global___CaseChange.ValueType
     """What it was about."""
     decided_ms: _builtins.int
@@ -358,11 +379,11 @@ class CaseDecision(_message.Message):
 
     @_builtins.property
     def link(self) -> Global___Link:
-        """Why the contact is in the case; set on OPENED, LINKED and REPEATED."""
+        """Why the contact is in the case; set on OPENED and LINKED, and on REPEATED of a contact."""
 
     @_builtins.property
     def call(self) -> _events_pb2.CallEvent:
-        """The call event; set on CALL and CALL_WAITING."""
+        """The call event; set on CALL and CALL_WAITING, and on REPEATED of a call event."""
 
     @_builtins.property
     def outcome(self) -> Global___CommandOutcome:
@@ -370,12 +391,20 @@ class CaseDecision(_message.Message):
 
     @_builtins.property
     def note(self) -> Global___Note:
-        """The note; set on NOTED."""
+        """The note; set on NOTED, and on REOPENED when a person opened the case again."""
 
     @_builtins.property
     def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Shape of the contact's text for later matching: keyed 32-bit hashes of its content words, at
         most 64, from which the text cannot be read; set on OPENED and LINKED.
+
+        The highest bit marks a code (a file number, a flight), which must not differ.
+        """
+
+    @_builtins.property
+    def waited(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.CallEvent]:
+        """Call events that came before this contact and were kept until now, oldest first: they count
+        from this decision on, in `case`; set on OPENED and LINKED.
         """
 
     def __init__(
@@ -390,14 +419,67 @@ class CaseDecision(_message.Message):
         note: Global___Note | None = ...,
         decided_ms: _builtins.int = ...,
         shape: _abc.Iterable[_builtins.int] | None = ...,
+        waited: _abc.Iterable[_events_pb2.CallEvent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "input", b"input", "link", b"link", "note", b"note", "outcome", b"outcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "change", b"change", "decided_ms", b"decided_ms", "input", b"input", "link", b"link", "note", b"note", "outcome", b"outcome", "shape", b"shape"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "change", b"change", "decided_ms", b"decided_ms", "input", b"input", "link", b"link", "note", b"note", "outcome", b"outcome", "shape", b"shape", "waited", b"waited"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CaseDecision: _TypeAlias = CaseDecision  # noqa: Y015
+
+@_typing.final
+class CaseView(_message.Message):
+    """What the view keeps of a case."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CASE_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    partition: _builtins.int
+    """Partition number of the case, where commands for it go."""
+    @_builtins.property
+    def case(self) -> Global___Case:
+        """The case, without its sealed number."""
+
+    def __init__(
+        self,
+        *,
+        case: Global___Case | None = ...,
+        partition: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "partition", b"partition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CaseView: _TypeAlias = CaseView  # noqa: Y015
+
+@_typing.final
+class NotesView(_message.Message):
+    """What the view keeps of a case's notes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Note]:
+        """The notes, sealed, in order of writing."""
+
+    def __init__(
+        self,
+        *,
+        notes: _abc.Iterable[Global___Note] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notes", b"notes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NotesView: _TypeAlias = NotesView  # noqa: Y015
 
 @_typing.final
 class CommandOutcome(_message.Message):

@@ -1,0 +1,55 @@
+"""`python -m services.dedup`: wires dedup's parts."""
+
+from collections.abc import Callable, Iterable
+
+from mawja.dedup.v1 import service_pb2_grpc
+
+from services.dedup import data, views
+from services.dedup.server import DedupServicer, decision_of
+from services.dedup.worker import PLAN, Dedup
+from services.runtime.consume import Context, Worker
+from services.runtime.service import Service, main
+from services.runtime.store import Item, PartitionView, Replies, Views
+from services.runtime.tail import Tail
+from services.runtime.topics import CASE
+
+
+async def build(service: Service) -> None:
+    """Adds dedup's server and worker to the process."""
+    settings = service.settings
+    rules, words = data.rules(), data.stop_words()
+    shared = data.shared_numbers(settings.shared_numbers, service.keyring)
+    replies = Replies(service.redis, service.replica)
+    await replies.start()
+    service.closing.push_async_callback(replies.stop)
+
+    def work(context: Context) -> Dedup:
+        def view(epoch: int, everything: Callable[[], Iterable[Item]]) -> PartitionView:
+            return PartitionView(service.redis, views.ROOM, context.partition, epoch, everything)
+
+        return Dedup(
+            context,
+            rules,
+            words,
+            shared,
+            service.keyring,
+            service.producer,
+            view,
+            replies,
+            worker.fail,
+        )
+
+    worker = Worker(settings, PLAN, service.producer, work, service.replica)
+    service.workers.append(worker)
+
+    view = Views(service.redis, views.ROOM, settings.partitions)
+    changes = Tail(settings, CASE, f"{service.replica}-watch", decision_of)
+    service.tasks.append(changes.run)
+    service_pb2_grpc.add_DedupServiceServicer_to_server(
+        DedupServicer(view, replies, service.producer, service.keyring, changes), service.server
+    )
+    service.ready.append(view.whole)
+
+
+if __name__ == "__main__":
+    main("dedup", build)

@@ -1,0 +1,82 @@
+"""Reads the records that dedup decides on, and refuses what no version of it could process. Pure.
+
+The rules are those that deciding relies on: ids that are ids, times and durations that are ones.
+Whatever passes here is decided without failing.
+"""
+
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+from mawja.dedup.v1 import events_pb2
+from mawja.intake.v1 import events_pb2 as intake_pb2
+
+from services.dedup.cases import key_of
+from services.runtime.errors import Poison
+
+_LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999."""
+_LONGEST_MS = 10 * 86_400_000
+_PERSON_BYTES = (0, 16)
+_M = TypeVar("_M", bound=Message)
+
+
+def contact(value: bytes) -> intake_pb2.ContactAccepted:
+    """An accepted contact. Raises Poison."""
+    read = _decode(intake_pb2.ContactAccepted(), value)
+    _uuid("contact_id", read.contact_id)
+    _person(read.person)
+    _time("event_ms", read.event_ms)
+    _time("accepted_ms", read.accepted_ms)
+    if not read.channel:
+        raise Poison("channel is not set")
+    return read
+
+
+def call(value: bytes) -> intake_pb2.CallEvent:
+    """A call event. Raises Poison."""
+    read = _decode(intake_pb2.CallEvent(), value)
+    _uuid("contact_id", read.contact_id)
+    _person(read.person)
+    _time("event_ms", read.event_ms)
+    if read.state not in intake_pb2.CallState.values() or not read.state:
+        raise Poison("state is not one of a call")
+    for name, length in (("queue_wait_ms", read.queue_wait_ms), ("handling_ms", read.handling_ms)):
+        if not 0 <= length <= _LONGEST_MS:
+            raise Poison(f"{name} is not a duration of at most 10 days")
+    return read
+
+
+def command(value: bytes) -> events_pb2.CaseCommand:
+    """A command. Raises Poison."""
+    read = _decode(events_pb2.CaseCommand(), value)
+    _uuid("envelope.command_id", read.envelope.command_id)
+    _uuid("case_id", read.case_id)
+    _time("envelope.asked_ms", read.envelope.asked_ms)
+    if read.WhichOneof("action") is None:
+        raise Poison("the command has no action that this version knows")
+    return read
+
+
+def _decode(empty: _M, value: bytes) -> _M:
+    try:
+        empty.ParseFromString(value)
+    except DecodeError:
+        raise Poison(f"not a {empty.DESCRIPTOR.name}") from None
+    return empty
+
+
+def _uuid(field: str, value: str) -> None:
+    try:
+        key_of(value)
+    except ValueError:
+        raise Poison(f"{field} is not a UUID") from None
+
+
+def _person(value: bytes) -> None:
+    if len(value) not in _PERSON_BYTES:
+        raise Poison("person is not a hash of 16 bytes")
+
+
+def _time(field: str, value: int) -> None:
+    if not 0 < value <= _LATEST_MS:
+        raise Poison(f"{field} is not a time")

@@ -1,0 +1,244 @@
+"""DedupService: shows cases from the view, and carries people's decisions to the partition's owner.
+
+Any replica serves. A liaison sees the cases of their agency and no others: to them another's case
+does not exist. Numbers never leave here; notes are shown to staff who may see the case.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from mawja.common.v1 import common_pb2
+from mawja.dedup.v1 import events_pb2, service_pb2, service_pb2_grpc
+
+from services.dedup import views
+from services.dedup.cases import NOT_FOUND, OK, Case, key_of
+from services.runtime import ids, rpc
+from services.runtime.clock import now_ms
+from services.runtime.errors import Away, Forbidden, Invalid, NotFound, NotInState, Violation
+from services.runtime.identity import Caller
+from services.runtime.own import Record
+from services.runtime.privacy import Erased, Keyring
+from services.runtime.produce import Producer, acknowledged
+from services.runtime.store import Replies, Views
+from services.runtime.tail import Tail
+from services.runtime.topics import DEDUP_COMMAND
+
+if TYPE_CHECKING:
+    import grpc
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+_PAGE = 50
+_MOST_LINKS = 1_000
+_ERASED = "[erased]"
+
+
+def decision_of(record: Record) -> events_pb2.CaseDecision | None:
+    """What watchers may want to hear of; None for what changed nothing."""
+    decision = events_pb2.CaseDecision.FromString(record.value or b"")
+    if not decision.HasField("case") or decision.change in (
+        events_pb2.CASE_CHANGE_REPEATED,
+        events_pb2.CASE_CHANGE_REFUSED,
+    ):
+        return None
+    return decision
+
+
+class DedupServicer(service_pb2_grpc.DedupServiceServicer):
+    """The RPCs. Errors are those of the closed list; `Guard` turns them into status codes."""
+
+    def __init__(
+        self,
+        view: Views,
+        replies: Replies,
+        producer: Producer,
+        keyring: Keyring,
+        changes: Tail[events_pb2.CaseDecision],
+    ) -> None:
+        self._view = view
+        self._replies = replies
+        self._producer = producer
+        self._keyring = keyring
+        self._changes = changes
+
+    async def GetCase(
+        self, request: service_pb2.GetCaseRequest, context: "Context"
+    ) -> service_pb2.GetCaseResponse:
+        """One case, by id or number."""
+        found = await self._find(await self._id_of(request.case))
+        case_id = found.case.case_id
+        members = await self._view.range(views.links_index(case_id), 0, _MOST_LINKS)
+        [notes, *links] = await self._view.get(
+            views.notes_key(case_id), *(views.contact_key(_uuid(member)) for member in members)
+        )
+        return service_pb2.GetCaseResponse(
+            case=_shown(found.case),
+            links=[events_pb2.Link.FromString(link) for link in links if link],
+            notes=[
+                self._note(note) for note in events_pb2.NotesView.FromString(notes or b"").notes
+            ],
+        )
+
+    async def ListCases(
+        self, request: service_pb2.ListCasesRequest, context: "Context"
+    ) -> service_pb2.ListCasesResponse:
+        """A page of cases."""
+        agency = _agency(request.agency)
+        index = views.list_index(request.state or views.ANY, agency or views.ANY)
+        count = request.page_size or _PAGE
+        place = _parse_token(request.page_token) if request.page_token else None
+        page = await self._view.after(index, place, count)
+        keys = [views.case_key(_uuid(member)) for _, member in page]
+        found = await self._view.get(*keys) if keys else []
+        cases = [events_pb2.CaseView.FromString(payload).case for payload in found if payload]
+        token = f"{int(page[-1][0])}.{page[-1][1].hex()}" if len(page) == count else ""
+        return service_pb2.ListCasesResponse(
+            cases=[_shown(case) for case in cases], next_page_token=token
+        )
+
+    async def WatchCases(
+        self, request: service_pb2.WatchCasesRequest, context: "Context"
+    ) -> AsyncIterator[service_pb2.WatchCasesResponse]:
+        """Changes from now on."""
+        agency = _agency(request.agency)
+        with self._changes.watch() as changes:
+            async for decision in changes:
+                if not agency or decision.case.agency == agency:
+                    yield service_pb2.WatchCasesResponse(
+                        change=decision.change, case=_shown(decision.case)
+                    )
+
+    async def AssignCase(
+        self, request: service_pb2.AssignCaseRequest, context: "Context"
+    ) -> service_pb2.AssignCaseResponse:
+        """Makes an agent the owner."""
+        command = events_pb2.CaseCommand(assign=events_pb2.Assign(assignee=request.assignee))
+        case = await self._command("AssignCase", request.case_id, request.request_id, command)
+        return service_pb2.AssignCaseResponse(case=case)
+
+    async def ResolveCase(
+        self, request: service_pb2.ResolveCaseRequest, context: "Context"
+    ) -> service_pb2.ResolveCaseResponse:
+        """Marks the need as met."""
+        command = events_pb2.CaseCommand(resolve=events_pb2.Resolve())
+        case = await self._command("ResolveCase", request.case_id, request.request_id, command)
+        return service_pb2.ResolveCaseResponse(case=case)
+
+    async def ReopenCase(
+        self, request: service_pb2.ReopenCaseRequest, context: "Context"
+    ) -> service_pb2.ReopenCaseResponse:
+        """Opens a resolved case again."""
+        sealed = self._keyring.seal("reason", request.reason, now_ms())
+        command = events_pb2.CaseCommand(reopen=events_pb2.Reopen(sealed_reason=sealed))
+        case = await self._command("ReopenCase", request.case_id, request.request_id, command)
+        return service_pb2.ReopenCaseResponse(case=case)
+
+    async def AddCaseNote(
+        self, request: service_pb2.AddCaseNoteRequest, context: "Context"
+    ) -> service_pb2.AddCaseNoteResponse:
+        """Adds a note."""
+        sealed = self._keyring.seal("note", request.text, now_ms())
+        command = events_pb2.CaseCommand(add_note=events_pb2.AddNote(sealed_text=sealed))
+        case = await self._command("AddCaseNote", request.case_id, request.request_id, command)
+        return service_pb2.AddCaseNoteResponse(case=case)
+
+    async def _command(
+        self, method: str, case_id: str, request_id: str, command: events_pb2.CaseCommand
+    ) -> Case:
+        """Appends a command for the owner and waits for what became of it."""
+        found = await self._find(case_id)
+        subject = rpc.CALLER.get().subject
+        # With the case: a request_id used again for another case is another request.
+        command_id = ids.command_id(subject, method, f"{found.case.case_id}/{request_id}")
+        command.case_id = found.case.case_id
+        command.envelope.CopyFrom(
+            common_pb2.CommandEnvelope(
+                command_id=command_id,
+                reply_to=self._replies.channel,
+                subject=subject,
+                asked_ms=now_ms(),
+            )
+        )
+        outcome = self._replies.expect(command_id)
+        try:
+            appended = await self._producer.send(
+                DEDUP_COMMAND, found.partition, command.SerializeToString(), key=found.case.person
+            )
+            await acknowledged([appended])
+            # Shielded: the same request under way a second time waits for the same outcome.
+            told = await asyncio.wait_for(asyncio.shield(outcome), rpc.time_left_s())
+        except TimeoutError:
+            raise Away(
+                "the change is under way, its outcome is not known yet; ask again with the same "
+                "request_id"
+            ) from None
+        finally:
+            self._replies.forget(command_id)
+        decision = events_pb2.CaseDecision.FromString(told)
+        if decision.outcome.code == NOT_FOUND:
+            raise NotFound(decision.outcome.message)
+        if decision.outcome.code != OK:
+            raise NotInState(decision.outcome.message)
+        return _shown(decision.case)
+
+    async def _id_of(self, asked: str) -> str:
+        try:
+            key_of(asked)
+            return asked.lower()
+        except ValueError:
+            number = ids.parse_case_number(asked)
+        if number is None:
+            rule = 'a UUID, or a case number such as "MW-4T7QX-2K9BD"; this one is mistyped'
+            raise Invalid([Violation("case", rule)])
+        [found] = await self._view.get(views.number_key(number))
+        if found is None:
+            raise NotFound("there is no such case")
+        return found.decode()
+
+    async def _find(self, case_id: str) -> events_pb2.CaseView:
+        [payload] = await self._view.get(views.case_key(case_id.lower()))
+        found = events_pb2.CaseView.FromString(payload or b"")
+        if payload is None or not _caller().sees(found.case.agency):
+            raise NotFound("there is no such case")
+        return found
+
+    def _note(self, note: events_pb2.Note) -> service_pb2.CaseNote:
+        field = "reason" if note.reopens else "note"
+        try:
+            text = self._keyring.unseal(field, note.sealed_text)
+        except Erased:
+            text = _ERASED
+        return service_pb2.CaseNote(author=note.author, noted_ms=note.noted_ms, text=text)
+
+
+def _caller() -> Caller:
+    return rpc.CALLER.get()
+
+
+def _agency(asked: str) -> str:
+    """The agency to show: the one asked for, or the caller's own; "" for all. Raises Forbidden."""
+    caller = _caller()
+    if asked and not caller.sees(asked):
+        raise Forbidden("a liaison sees the cases of their own agency only")
+    return asked or caller.agency
+
+
+def _shown(case: Case) -> Case:
+    shown = Case()
+    shown.CopyFrom(case)
+    shown.ClearField("sealed_number")
+    return shown
+
+
+def _uuid(key: bytes) -> str:
+    text = key.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _parse_token(token: str) -> tuple[float, bytes]:
+    score, _, member = token.partition(".")
+    try:
+        return float(int(score)), bytes.fromhex(member)
+    except ValueError:
+        raise Invalid([Violation("page_token", "must be one that ListCases gave")]) from None

@@ -1,0 +1,112 @@
+"""What Redis holds of cases, so that any replica can show them. Pure: keys and entries.
+
+dedup:case:<id>        the case (CaseView)
+dedup:number:<MW-…>    its id
+dedup:notes:<id>       its notes (NotesView)
+dedup:contact:<id>     why a contact is in its case (Link)
+dedup:links:<id>       sorted set: a case's contacts by event time
+dedup:list:<state>:<agency>  sorted set: cases by first arrival; "*" for every state or agency
+"""
+
+from collections.abc import Iterator, Sequence
+
+from mawja.dedup.v1 import events_pb2
+
+from services.dedup.cases import Case, Cases, key_of
+from services.runtime.store import IndexOp, Item
+
+ROOM = "dedup"
+ANY = "*"
+_STATES = (
+    events_pb2.CASE_STATE_OPEN,
+    events_pb2.CASE_STATE_ASSIGNED,
+    events_pb2.CASE_STATE_RESOLVED,
+)
+
+
+def case_key(case_id: str) -> str:
+    """Where a case is kept."""
+    return f"{ROOM}:case:{case_id}"
+
+
+def number_key(case_number: str) -> str:
+    """Where the id of a case number is kept."""
+    return f"{ROOM}:number:{case_number}"
+
+
+def notes_key(case_id: str) -> str:
+    """Where a case's notes are kept."""
+    return f"{ROOM}:notes:{case_id}"
+
+
+def contact_key(contact_id: str) -> str:
+    """Where the link of a contact is kept."""
+    return f"{ROOM}:contact:{contact_id}"
+
+
+def links_index(case_id: str) -> str:
+    """The contacts of a case, as UUID bytes, by event time."""
+    return f"{ROOM}:links:{case_id}"
+
+
+def list_index(state: int | str, agency: str) -> str:
+    """Cases of a state and agency (ANY: all), as UUID bytes, by first arrival."""
+    return f"{ROOM}:list:{state}:{agency}"
+
+
+def case_item(case: Case, partition: int, offset: int, relist: bool) -> Item:
+    """The entry of a case. `relist`: its place in the lists may have changed."""
+    view = events_pb2.CaseView(case=case, partition=partition)
+    view.case.ClearField("sealed_number")
+    return Item(
+        case_key(case.case_id),
+        view.SerializeToString(),
+        offset,
+        tuple(_places(case)) if relist else (),
+    )
+
+
+def opened_item(case: Case, offset: int) -> Item:
+    """The entry that finds a case by its number."""
+    return Item(number_key(case.case_number), case.case_id.encode(), offset)
+
+
+def link_item(case_id: str, link: events_pb2.Link, offset: int) -> Item:
+    """The entry of a contact."""
+    return Item(
+        contact_key(link.contact_id),
+        link.SerializeToString(),
+        offset,
+        (IndexOp(links_index(case_id), key_of(link.contact_id), float(link.event_ms)),),
+    )
+
+
+def notes_item(case_id: str, notes: Sequence[bytes], offset: int) -> Item:
+    """The entry of a case's notes."""
+    view = events_pb2.NotesView(notes=[events_pb2.Note.FromString(note) for note in notes])
+    return Item(notes_key(case_id), view.SerializeToString(), offset)
+
+
+def everything(cases: Cases, partition: int) -> Iterator[Item]:
+    """The whole view of a partition, as of the last decision."""
+    offset = cases.through
+    for number in range(len(cases)):
+        case = cases.case(number)
+        yield case_item(case, partition, offset, relist=True)
+        yield opened_item(case, offset)
+        for contact in cases.contacts.of_case(number):
+            yield link_item(case.case_id, cases.link(contact), offset)
+        if number in cases.notes:
+            yield notes_item(case.case_id, cases.notes[number], offset)
+
+
+def _places(case: Case) -> Iterator[IndexOp]:
+    member, score = key_of(case.case_id), float(case.first_arrival_ms)
+    for agency in {ANY, case.agency}:
+        yield IndexOp(list_index(ANY, agency), member, score)
+        for state in _STATES:
+            yield IndexOp(list_index(state, agency), member, score if state == case.state else None)
+    if case.agency:
+        # It may have been listed before its agency was known.
+        for place in (ANY, *_STATES):
+            yield IndexOp(list_index(place, ""), member, None)

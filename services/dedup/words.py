@@ -1,0 +1,88 @@
+"""The content words of a text, and their *shape*: keyed hashes that can be compared, not read.
+
+A shape holds at most 64 numbers of 32 bits. The highest bit marks a *code* (a file number, a
+flight: 5 digits or more, or letters and at least 3 digits): two texts that name different codes are
+about different things however alike they read. Of a long text the words with the lowest hashes are
+kept (bottom-k sketch: A. Broder, "On the resemblance and containment of documents", 1997), so that
+shapes stay comparable.
+"""
+
+import re
+from array import array
+from collections.abc import Callable, Iterable
+
+from services.dedup.normalise import normalise
+
+LONGEST_SHAPE = 64
+MOST_CODES = 16
+CODE = 1 << 31
+_WORD = CODE - 1
+
+# Letters with the marks that make syllables in the scripts of India, which Python's \w leaves out.
+_TOKEN = re.compile(
+    r"[a-z0-9]*[0-9][a-z0-9]*|(?:[^\W\d_]|[\u0900-\u0963\u0970-\u09e3\u09f0-\u0d65\u0d70-\u0dff])+"
+)
+# The Arabic article, alone or after one letter that is written together with it.
+_ARTICLES = ("وال", "بال", "كال", "فال", "لل", "ال")
+_SHORTEST_STEM = 3
+_CODE_DIGITS = 5
+_CODE_DIGITS_WITH_LETTERS = 3
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a text in one spelling, in order; numbers stand apart from Arabic letters."""
+    return _TOKEN.findall(normalise(text))
+
+
+def is_code(token: str) -> bool:
+    """Whether a token names one thing (a file, a flight, a meter)."""
+    digits = sum(letter.isdigit() for letter in token)
+    if digits == len(token):
+        return digits >= _CODE_DIGITS
+    return digits >= _CODE_DIGITS_WITH_LETTERS
+
+
+def stem(token: str) -> str:
+    """The token without the Arabic article; other words as they are."""
+    for article in _ARTICLES:
+        if token.startswith(article) and len(token) - len(article) >= _SHORTEST_STEM:
+            return token[len(article) :]
+    return token
+
+
+def shape(text: str, word_hash: Callable[[str], int], stop: frozenset[str]) -> list[int]:
+    """The shape of a text, sorted; empty when it has no content words.
+
+    `stop` holds stems that say nothing, in one spelling; `word_hash` gives a keyed 32-bit hash.
+    """
+    codes: set[int] = set()
+    words: set[int] = set()
+    for token in tokens(text):
+        if is_code(token):
+            codes.add(word_hash(token) | CODE)
+        elif len(token) > 1 or token.isdigit():
+            word = stem(token)
+            if word not in stop:
+                words.add(word_hash(word) & _WORD)
+    return bounded(codes | words)
+
+
+def bounded(hashes: Iterable[int]) -> list[int]:
+    """At most LONGEST_SHAPE of them: up to MOST_CODES codes, then the words with the lowest hashes;
+    sorted."""
+    ordered = sorted(set(hashes))
+    codes = [h for h in ordered if h & CODE][:MOST_CODES]
+    words = [h for h in ordered if not h & CODE][: LONGEST_SHAPE - len(codes)]
+    return words + codes
+
+
+def pack(hashes: Iterable[int]) -> bytes:
+    """A shape in 4 bytes a number."""
+    return array("I", hashes).tobytes()
+
+
+def unpack(packed: bytes) -> list[int]:
+    """The inverse of `pack`."""
+    numbers = array("I")
+    numbers.frombytes(packed)
+    return numbers.tolist()

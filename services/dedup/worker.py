@@ -1,0 +1,307 @@
+"""Dedup's worker: one decision for every contact, call event and command of a partition.
+
+A batch is decided in memory and appended to the log at once; the process ends if that fails, so
+memory is never ahead of the log for anybody else. Views, answers and tallies follow from the log.
+Tallies are stated about once a second; the inputs are committed only as far as tallies and views
+have been written, and a new owner states again whatever came after.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+
+from mawja.common.v1 import common_pb2
+from mawja.dedup.v1 import events_pb2
+
+from services.dedup import inputs, views
+from services.dedup.cases import Case, Cases, Decision
+from services.dedup.data import Words
+from services.dedup.language import identify
+from services.dedup.match import Rules
+from services.dedup.words import shape
+from services.runtime import log, metrics, trace
+from services.runtime.clock import now_ms
+from services.runtime.consume import Context, Plan
+from services.runtime.errors import Poison, Stop
+from services.runtime.own import NO_EPOCH, Entry, Record
+from services.runtime.privacy import Keyring
+from services.runtime.produce import Producer, acknowledged
+from services.runtime.store import Item, PartitionView, Replies
+from services.runtime.topics import (
+    CALL_EVENT,
+    CASE,
+    CONTACT_ACCEPTED,
+    DEDUP_COMMAND,
+    DEDUP_DEAD,
+    TALLY,
+)
+
+PLAN = Plan(
+    group="dedup",
+    inputs=(CONTACT_ACCEPTED, CALL_EVENT, DEDUP_COMMAND),
+    logs=(CASE,),
+    dead=DEDUP_DEAD,
+)
+TALLY_EVERY_S = 1.0
+
+_log = log.get("dedup.decide")
+_CHANGED = (
+    events_pb2.CASE_CHANGE_OPENED,
+    events_pb2.CASE_CHANGE_LINKED,
+    events_pb2.CASE_CHANGE_CALL,
+    events_pb2.CASE_CHANGE_ASSIGNED,
+    events_pb2.CASE_CHANGE_RESOLVED,
+    events_pb2.CASE_CHANGE_REOPENED,
+    events_pb2.CASE_CHANGE_NOTED,
+)
+_LINKED = (events_pb2.CASE_CHANGE_OPENED, events_pb2.CASE_CHANGE_LINKED)
+
+
+class Dedup:
+    """The work of one partition (a `PartitionWork`). `fail` ends the worker when stating tallies
+    in between fails."""
+
+    def __init__(
+        self,
+        context: Context,
+        rules: Rules,
+        words: Words,
+        shared: frozenset[bytes],
+        keyring: Keyring,
+        producer: Producer,
+        view: Callable[[int, Callable[[], Iterable[Item]]], PartitionView],
+        replies: Replies,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self.cases = Cases(rules, shared)
+        self._context = context
+        self._partition = context.partition
+        self._log = context.logs[CASE.name]
+        self._words = words
+        self._keyring = keyring
+        self._producer = producer
+        self._make_view = view
+        self._view: PartitionView | None = None
+        self._replies = replies
+        self._fail = fail
+        self._positions: dict[str, int] = {}
+        self._settled: dict[str, int] = {}
+        self._again = _Changes()
+        self._ticker: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        # Decided, but perhaps not in the log: nothing of it may be stated.
+        self._unsure = False
+        # Held while decisions are under way: what is stated in between must stand in the log.
+        self._busy = asyncio.Lock()
+
+    # Taking over.
+
+    def fold(self, record: Record) -> None:
+        """Takes up one decision."""
+        decision = Decision.FromString(record.value or b"")
+        # What the last owner did not commit it may not have stated.
+        fresh = decision.input.offset >= self._context.committed.get(decision.input.topic, 0)
+        self.cases.tallies.marking = fresh
+        self.cases.fold(decision, record.offset)
+        if fresh:
+            self._again.add(decision, record.offset, relist=True)
+
+    def resume(self, topic: str) -> tuple[int, int]:
+        """One after the highest decided offset of `topic`."""
+        return self.cases.decided.get(topic, -1) + 1, NO_EPOCH
+
+    async def start(self) -> None:
+        """States again what the last owner may not have stated."""
+        self.cases.tallies.marking = True
+        for topic in PLAN.inputs:
+            committed = self._context.committed.get(topic.name, 0)
+            self._settled[topic.name] = committed
+            self._positions[topic.name] = max(committed, self.resume(topic.name)[0])
+        self._view = self._make_view(
+            self._log.epoch, lambda: views.everything(self.cases, self._partition)
+        )
+        await self._view.start()
+        await self._view.put(self._again.items(self.cases, self._partition))
+        self._again = _Changes()
+        await self._state()
+        self._ticker = asyncio.create_task(self._tick())
+
+    # Working.
+
+    async def work(self, records: Sequence[Record]) -> None:
+        """Decides `records`, appends the decisions, then effects what follows from them."""
+        async with self._busy:
+            self._unsure = True
+            decisions, entries, answers = await self._decide(records)
+            first = await self._log.append(entries)
+            self._unsure = False
+            changes = _Changes()
+            for offset, decision in enumerate(decisions, start=first):
+                changes.add(decision, offset, relist=False)
+                self.cases.through = offset
+            for change, count in Counter(d.change for d in decisions).items():
+                metrics.DECISIONS.labels(_name(change)).inc(count)
+            metrics.WAITING_CALLS.labels(self._partition).set(self.cases.waiting)
+            await self._owned_view().put(changes.items(self.cases, self._partition))
+            for record in records:
+                self._positions[record.topic] = record.offset + 1
+            for channel, decision in answers:
+                await self._replies.tell(
+                    channel, decision.outcome.command_id, decision.SerializeToString()
+                )
+
+    async def _decide(
+        self, records: Sequence[Record]
+    ) -> tuple[list[Decision], list[Entry], list[tuple[str, Decision]]]:
+        decisions, entries, answers = [], [], []
+        poison: list[asyncio.Future[None]] = []
+        at_ms = now_ms()
+        for record in records:
+            traceparent = trace.of(record.headers)
+            traced = trace.span("dedup.decide", traceparent) if traceparent else nullcontext()
+            with traced as passed_on:
+                try:
+                    decision, reply_to = self._decision(record, at_ms)
+                except Poison as error:
+                    poison.append(self._context.dead(record, str(error)))
+                    continue
+            decisions.append(decision)
+            entries.append(Entry(decision.SerializeToString(), record.key, passed_on))
+            if reply_to:
+                answers.append((reply_to, decision))
+        # Before the log says that these offsets are done with.
+        await asyncio.gather(*poison)
+        return decisions, entries, answers
+
+    def _decision(self, record: Record, at_ms: int) -> tuple[Decision, str]:
+        """The decision on a record, and where somebody waits for it. Raises Poison."""
+        at = common_pb2.Input(topic=record.topic, offset=record.offset)
+        value = record.value or b""
+        if record.topic == CONTACT_ACCEPTED.name:
+            contact = inputs.contact(value)
+            text = self._text(contact.sealed_text)
+            shown = shape(text, self._keyring.word_hash, self._words.stop) if text else []
+            language = contact.language or (identify(text, self._words.function) if text else "")
+            return self.cases.contact(contact, shown, language, at, at_ms), ""
+        if record.topic == CALL_EVENT.name:
+            return self.cases.call(inputs.call(value), at, at_ms), ""
+        command = inputs.command(value)
+        return self.cases.command(command, at, at_ms), command.envelope.reply_to
+
+    def _text(self, sealed: bytes) -> str:
+        try:
+            return self._keyring.unseal("text", sealed)
+        except Poison as error:
+            # The person counts without their words too.
+            _log.warning("a text can't be read; decided without it", why=str(error))
+            return ""
+
+    # Stating.
+
+    async def _tick(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                await asyncio.wait_for(self._stopping.wait(), TALLY_EVERY_S)
+            except TimeoutError:
+                try:
+                    async with self._busy:
+                        await self._state()
+                except Exception as error:
+                    self._fail(error)
+                    return
+
+    async def _state(self) -> None:
+        """Writes the tallies that changed and what the view still lacks."""
+        if self._unsure:
+            return
+        tallies = self.cases.tallies.take(self._partition, self.cases.through)
+        try:
+            futures = [
+                await self._producer.send(
+                    TALLY,
+                    self._partition,
+                    stated.SerializeToString(),
+                    key=stated.bucket_ms.to_bytes(8, "big"),
+                )
+                for stated in tallies
+            ]
+            await acknowledged(futures)
+        except BaseException:
+            self.cases.tallies.give_back(tallies)
+            raise
+        view = self._owned_view()
+        await view.flush()
+        if view.settled:
+            self._settled.update(self._positions)
+
+    def committable(self, topic: str, offset: int) -> int:
+        """Up to where tallies and views are written."""
+        return min(offset, self._settled.get(topic, 0))
+
+    def wants(self, topic: str) -> bool:
+        """Always: nothing waits in memory."""
+        return True
+
+    async def stop(self) -> None:
+        """States what is left."""
+        self._stopping.set()
+        if self._ticker is not None:
+            # Not cancelled: it may be waiting for Kafka to have what it states.
+            await self._ticker
+        metrics.WAITING_CALLS.labels(self._partition).set(0)
+        async with self._busy:
+            if self._view is not None:
+                await self._state()
+
+    def _owned_view(self) -> PartitionView:
+        if self._view is None:
+            raise Stop("a partition was worked on before it was taken over")
+        return self._view
+
+
+class _Changes:
+    """What the decisions of a batch change in the views, each entry once, and whom to answer."""
+
+    def __init__(self) -> None:
+        self._cases: dict[str, tuple[Case, int, bool]] = {}
+        self._opened: dict[str, int] = {}
+        self._links: dict[str, tuple[str, events_pb2.Link, int]] = {}
+        self._noted: dict[str, int] = {}
+
+    def add(self, decision: Decision, offset: int, relist: bool) -> None:
+        """Takes up a decision that stands in the log at `offset`."""
+        change, case_id = decision.change, decision.case.case_id
+        if change not in _CHANGED:
+            return
+        # A call event or a note leaves a case where it is in the lists, unless it resolves it.
+        moves = relist or change not in (
+            events_pb2.CASE_CHANGE_NOTED,
+            events_pb2.CASE_CHANGE_CALL,
+        )
+        moves = moves or decision.case.state == events_pb2.CASE_STATE_RESOLVED
+        before = self._cases.get(case_id)
+        moves = moves or (before is not None and before[2])
+        self._cases[case_id] = (decision.case, offset, moves)
+        if change == events_pb2.CASE_CHANGE_OPENED:
+            self._opened[case_id] = offset
+        if change in _LINKED:
+            self._links[decision.link.contact_id] = (case_id, decision.link, offset)
+        if decision.HasField("note"):
+            self._noted[case_id] = offset
+
+    def items(self, cases: Cases, partition: int) -> list[Item]:
+        """The entries, as the cases stand now."""
+        made: list[Item] = []
+        for case_id, (case, offset, relist) in self._cases.items():
+            made.append(views.case_item(case, partition, offset, relist))
+            if case_id in self._opened:
+                made.append(views.opened_item(case, offset))
+            if case_id in self._noted:
+                made.append(views.notes_item(case_id, cases.notes_of(case_id), offset))
+        made += [views.link_item(*link) for link in self._links.values()]
+        return made
+
+
+def _name(change: events_pb2.CaseChange.ValueType) -> str:
+    return events_pb2.CaseChange.Name(change).removeprefix("CASE_CHANGE_").lower()

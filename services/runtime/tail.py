@@ -1,0 +1,166 @@
+"""Follows a topic from its end, for people who watch: nothing is owned, nothing committed.
+
+One consumer serves all watchers of a process. A watcher that reads too slowly is told so and let
+go; it never slows the others down. What a past owner of a partition writes late is left out.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from services.runtime import log
+from services.runtime.config import Settings
+from services.runtime.errors import Away, MawjaError, Overloaded, Poison
+from services.runtime.own import EPOCH, Epochs, Record, admitted
+from services.runtime.topics import Topic
+
+_log = log.get("tail")
+_T = TypeVar("_T")
+_PAUSE_S = 1.0
+_LOOK_BACK = 500
+"""Records before the end in which the owner of a partition is looked for."""
+
+
+async def tail(settings: Settings, topic: Topic, client_id: str) -> AsyncIterator[list[Record]]:
+    """The records of every partition of `topic` from now on, in batches as they come.
+
+    The first batch is empty: from then on nothing is missed. Raises Away when Kafka fails; records
+    may then have been missed.
+    """
+    consumer: AIOKafkaConsumer[bytes, bytes] = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka,
+        client_id=client_id,
+        enable_auto_commit=False,
+        fetch_max_wait_ms=100,
+    )
+    epochs = Epochs() if topic.log else None
+    tps = [TopicPartition(topic.name, p) for p in range(settings.partitions)]
+    try:
+        await consumer.start()
+        consumer.assign(tps)
+        begin = await consumer.beginning_offsets(tps)
+        ends = await consumer.end_offsets(tps)
+        for tp in tps:
+            start = max(begin[tp], ends[tp] - _LOOK_BACK) if topic.log else ends[tp]
+            consumer.seek(tp, start)
+        yield []
+        while True:
+            found: list[Record] = []
+            for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
+                fresh = (r for r in records if epochs is None or _counts(epochs, r))
+                found += (record for record in fresh if record.offset >= ends[tp])
+            if found:
+                yield found
+    except KafkaError as error:
+        raise Away(f"Kafka does not give records: {type(error).__name__}") from error
+    finally:
+        await consumer.stop()
+
+
+def _counts(epochs: Epochs, record: Record) -> bool:
+    # Reading began in the middle, so the marker may stand before it; a record that carries an epoch
+    # is proof that its marker does.
+    for name, value in record.headers:
+        if name == EPOCH:
+            epoch = int.from_bytes(value, "big")
+            if epoch > epochs.epoch(record.partition):
+                epochs.start(record.partition, epoch)
+    try:
+        return admitted(epochs, record)
+    except Poison:
+        return False
+
+
+class _Watcher(Generic[_T]):
+    def __init__(self, limit: int) -> None:
+        self.queue: asyncio.Queue[_T | MawjaError] = asyncio.Queue(limit + 1)
+        self.limit = limit
+        self.gone = False
+
+    def give(self, item: _T) -> None:
+        if self.gone:
+            return
+        if self.queue.qsize() >= self.limit:
+            self.end(
+                Overloaded(
+                    f"more than {self.limit} changes wait for this watcher; watch fewer, or faster",
+                    retry_after_ms=1_000,
+                )
+            )
+        else:
+            self.queue.put_nowait(item)
+
+    def end(self, error: MawjaError) -> None:
+        if not self.gone:
+            self.gone = True
+            self.queue.put_nowait(error)
+
+    async def items(self) -> AsyncIterator[_T]:
+        while True:
+            item = await self.queue.get()
+            if isinstance(item, MawjaError):
+                raise item
+            yield item
+
+
+class Tail(Generic[_T]):
+    """Hands every record of a topic, read once by `read` (None: leave it out), to all watchers.
+
+    Run `run` as a task of the service. `limit`: items that may wait for one watcher.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic: Topic,
+        client_id: str,
+        read: Callable[[Record], _T | None],
+        limit: int = 10_000,
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._client_id = client_id
+        self._read = read
+        self._limit = limit
+        self._watchers: set[_Watcher[_T]] = set()
+        self._following = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follows the topic until cancelled. When Kafka fails, watchers are told and it goes on."""
+        while True:
+            try:
+                async for records in tail(self._settings, self._topic, self._client_id):
+                    self._following.set()
+                    self._hand_out(records)
+            except Away as error:
+                self._following.clear()
+                _log.warning("watching is interrupted", topic=self._topic.name, why=str(error))
+                for watcher in self._watchers:
+                    watcher.end(Away("changes may have been missed; watch again"))
+                await asyncio.sleep(_PAUSE_S)
+
+    def _hand_out(self, records: Iterable[Record]) -> None:
+        if not self._watchers:
+            return
+        for record in records:
+            item = self._read(record)
+            if item is not None:
+                for watcher in self._watchers:
+                    watcher.give(item)
+
+    @contextmanager
+    def watch(self) -> Iterator[AsyncIterator[_T]]:
+        """The items from now on. Iterating raises Overloaded for a watcher that is too slow, Away
+        when some may have been missed; entering raises Away while Kafka is away."""
+        if not self._following.is_set():
+            raise Away("changes can't be followed right now; try again in a moment")
+        watcher = _Watcher[_T](self._limit)
+        self._watchers.add(watcher)
+        try:
+            yield watcher.items()
+        finally:
+            self._watchers.discard(watcher)
