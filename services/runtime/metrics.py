@@ -84,6 +84,11 @@ CARRIER_BOUND = Gauge(
 RECEIPTS = Counter(
     "mawja_carrier_receipts_total", "Receipts by what they say.", ["carrier", "state"]
 )
+RECEIPTS_UNMATCHED = Counter(
+    "mawja_carrier_receipts_unmatched_total",
+    "Receipts for which no message of ours was found within 10 minutes.",
+    ["carrier"],
+)
 INBOUND = Counter("mawja_carrier_inbound_total", "Messages from people.", ["carrier", "kind"])
 VIEW_REBUILDS = Counter(
     "mawja_view_rebuilds_total", "Views written again after Redis lost them.", ["room"]

@@ -404,9 +404,6 @@ class InboundMessage(_message.Message):
     DRILL_FIELD_NUMBER: _builtins.int
     SEALED_NUMBER_FIELD_NUMBER: _builtins.int
     SEALED_TEXT_FIELD_NUMBER: _builtins.int
-    PART_FIELD_NUMBER: _builtins.int
-    PARTS_FIELD_NUMBER: _builtins.int
-    WHOLE_ID_FIELD_NUMBER: _builtins.int
     inbound_id: _builtins.str
     """UUIDv5 of carrier, sender, text and the carrier's time or id: a redelivery has the same."""
     carrier: _builtins.str
@@ -425,12 +422,6 @@ class InboundMessage(_message.Message):
     """E.164 number of the sender, sealed."""
     sealed_text: _builtins.bytes
     """Text of this part, UTF-8, sealed; empty when it is not text."""
-    part: _builtins.int
-    """Which part of a longer message this is, from 1; 0 when it is whole."""
-    parts: _builtins.int
-    """Parts of the longer message; 0 when it is whole."""
-    whole_id: _builtins.str
-    """UUIDv5 that all parts of one longer message have; empty when it is whole."""
     def __init__(
         self,
         *,
@@ -443,13 +434,10 @@ class InboundMessage(_message.Message):
         drill: _builtins.bool = ...,
         sealed_number: _builtins.bytes = ...,
         sealed_text: _builtins.bytes = ...,
-        part: _builtins.int = ...,
-        parts: _builtins.int = ...,
-        whole_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["carrier", b"carrier", "drill", b"drill", "inbound_id", b"inbound_id", "line", b"line", "opt_out", b"opt_out", "part", b"part", "parts", b"parts", "person", b"person", "received_ms", b"received_ms", "sealed_number", b"sealed_number", "sealed_text", b"sealed_text", "whole_id", b"whole_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carrier", b"carrier", "drill", b"drill", "inbound_id", b"inbound_id", "line", b"line", "opt_out", b"opt_out", "person", b"person", "received_ms", b"received_ms", "sealed_number", b"sealed_number", "sealed_text", b"sealed_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,165 @@
+"""BroadcastService over gRPC: takes messages and opt-outs, shows what became of messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from mawja.broadcast.v1 import events_pb2, service_pb2, service_pb2_grpc
+from mawja.common.v1 import common_pb2
+
+from services.broadcast import shown
+from services.runtime import ids, rpc
+from services.runtime.clock import now_ms
+from services.runtime.errors import Away, Forbidden, NotFound
+from services.runtime.produce import acknowledged
+from services.runtime.topics import BROADCAST_COMMAND, OPT_OUT, partition_of
+
+if TYPE_CHECKING:
+    import grpc
+
+    from services.runtime.own import Record
+    from services.runtime.privacy import Keyring
+    from services.runtime.produce import Producer
+    from services.runtime.store import Replies, Views
+    from services.runtime.tail import Tail
+
+DEFAULT_VALID_MS = 3600 * 1000
+Changes = tuple[list[events_pb2.MessageChange], int]
+"""Changes of one record, and when they were decided (Unix ms)."""
+
+
+class BroadcastServicer(service_pb2_grpc.BroadcastServiceServicer):
+    """See protos/mawja/broadcast/v1/service.proto."""
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        producer: Producer,
+        replies: Replies,
+        views: Views,
+        tail: Tail[Changes],
+        partitions: int,
+    ) -> None:
+        self._keyring = keyring
+        self._producer = producer
+        self._replies = replies
+        self._views = views
+        self._tail = tail
+        self._partitions = partitions
+
+    async def QueueMessage(
+        self,
+        request: service_pb2.QueueMessageRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> service_pb2.QueueMessageResponse:
+        """Queues one message; answers when the partition's owner has judged it."""
+        caller = rpc.CALLER.get()
+        if caller.must_drill and not request.drill:
+            raise Forbidden("drill must be set: the caller is a load tester")
+        if not caller.sees(request.agency):
+            raise Forbidden("the caller may send in the name of their own agency only")
+        now = now_ms()
+        person = self._keyring.person(request.number)
+        command_id = ids.command_id(caller.subject, "QueueMessage", request.request_id)
+        command = events_pb2.BroadcastCommand(
+            envelope=common_pb2.CommandEnvelope(
+                command_id=command_id,
+                reply_to=self._replies.channel,
+                subject=caller.subject,
+                asked_ms=now,
+            ),
+            queue=events_pb2.QueuedMessage(
+                message_id=ids.derive("message", command_id),
+                person=person,
+                lane=request.lane,
+                language=request.language,
+                agency=request.agency,
+                drill=request.drill,
+                requested_ms=now,
+                expires_ms=now + (request.valid_for_ms or DEFAULT_VALID_MS),
+                sealed_number=self._keyring.seal("number", request.number, now),
+                sealed_text=self._keyring.seal("text", request.text, now),
+            ),
+        )
+        outcome = self._replies.expect(command_id)
+        try:
+            sent = await self._producer.send(
+                BROADCAST_COMMAND,
+                partition_of(person, self._partitions),
+                command.SerializeToString(),
+                key=person,
+            )
+            await acknowledged([sent])
+            # Shielded: a second call with the same request_id waits for the same outcome.
+            async with asyncio.timeout(rpc.time_left_s()):
+                return service_pb2.QueueMessageResponse.FromString(await asyncio.shield(outcome))
+        except TimeoutError:
+            raise Away(
+                "the message is recorded but not judged yet; ask again with the same request_id"
+            ) from None
+        finally:
+            self._replies.forget(command_id)
+
+    async def GetMessage(
+        self,
+        request: service_pb2.GetMessageRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> service_pb2.GetMessageResponse:
+        """One message as the log has it."""
+        [payload] = await self._views.get(shown.key_of(request.message_id.lower()))
+        if payload is not None:
+            response = service_pb2.GetMessageResponse.FromString(payload)
+            if rpc.CALLER.get().sees(response.message.agency):
+                return response
+        # The same answer for another agency's: whether it exists is theirs to know.
+        raise NotFound("there is no such message of the last 7 days that you may see")
+
+    async def WatchMessages(
+        self,
+        request: service_pb2.WatchMessagesRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> AsyncIterator[service_pb2.WatchMessagesResponse]:
+        """Every change that the status log gets from now on."""
+        caller = rpc.CALLER.get()
+        agency = request.agency or caller.agency
+        if not caller.sees(agency):
+            raise Forbidden("a liaison sees messages of their own agency only")
+        with self._tail.watch() as records:
+            async for changes, decided_ms in records:
+                for change in changes:
+                    if agency in ("", change.agency):
+                        yield service_pb2.WatchMessagesResponse(
+                            message=change, changed_ms=decided_ms
+                        )
+
+    async def OptOut(
+        self,
+        request: service_pb2.OptOutRequest,
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> service_pb2.OptOutResponse:
+        """Records that a person wants no more messages; answers when Kafka has it."""
+        now = now_ms()
+        person = self._keyring.person(request.number)
+        record = events_pb2.OptOut(
+            person=person,
+            opted_out=True,
+            source=events_pb2.OPT_OUT_SOURCE_AGENT,
+            subject=rpc.CALLER.get().subject,
+            recorded_ms=now,
+        )
+        sent = await self._producer.send(
+            OPT_OUT,
+            partition_of(person, self._partitions),
+            record.SerializeToString(),
+            key=person,
+        )
+        await acknowledged([sent])
+        return service_pb2.OptOutResponse(recorded_ms=now)
+
+
+def changes_of(record: Record) -> Changes:
+    """What one record of the status log says."""
+    status = events_pb2.StatusRecord.FromString(record.value or b"")
+    return list(status.changes), status.decided_ms
