@@ -8,6 +8,7 @@ change, so that a burst of tallies costs one record for each window and second.
 
 import asyncio
 import zlib
+from collections import Counter
 from collections.abc import Callable, Set
 from itertools import islice
 
@@ -122,8 +123,8 @@ class Publisher:
             return 0
         finally:
             metrics.LEVELS_DUE.set(len(self._due))
-        for _, dimension, _ in stated:
-            metrics.LEVELS.labels(Dimension.Name(dimension)).inc()
+        for dimension, times in Counter(dimension for _, dimension, _ in stated).items():
+            metrics.LEVELS.labels(Dimension.Name(dimension)).inc(times)
         if stated:
             self._show()
         return len(stated)
