@@ -35,7 +35,10 @@ class GetLevelsRequest(_message.Message):
     subject: _builtins.str
     """Which one; empty: all of that dimension."""
     width_ms: _builtins.int
-    """Width of the windows, milliseconds: 60,000, 900,000 or 3,600,000; 0 for one window over the whole span."""
+    """Width of the windows, milliseconds: 60,000 (a new one every 10 s), 900,000 (every minute) or
+    3,600,000 (every 5 min); 0 for one window over the whole span, widened to whole slots of 10 s,
+    1 min or 5 min, as its start is 2 hours, 26 hours or longer ago; the answer says which span.
+    """
     from_ms: _builtins.int
     """Start of the span: Unix time in milliseconds."""
     until_ms: _builtins.int

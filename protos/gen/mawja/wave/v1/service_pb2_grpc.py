@@ -26,7 +26,10 @@ if _version_not_supported:
 
 
 class WaveServiceStub:
-    """Shows levels. Errors: UNAVAILABLE until the history is read.
+    """Shows levels. Times are event time. Windows of 60 s are kept for 2 hours before the newest tally,
+    of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A liaison sees the levels of
+    their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
+    agency's levels; INVALID_ARGUMENT for a question with more than 20,000 answers.
     """
 
     def __init__(self, channel):
@@ -48,18 +51,22 @@ class WaveServiceStub:
 
 
 class WaveServiceServicer:
-    """Shows levels. Errors: UNAVAILABLE until the history is read.
+    """Shows levels. Times are event time. Windows of 60 s are kept for 2 hours before the newest tally,
+    of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A liaison sees the levels of
+    their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
+    agency's levels; INVALID_ARGUMENT for a question with more than 20,000 answers.
     """
 
     def GetLevels(self, request, context):
-        """Levels of the windows that overlap a span of event time.
+        """Levels of the windows that overlap a span and in which something was counted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchLevels(self, request, context):
-        """Levels as they change, from now on.
+        """Levels as they change, from now on, at most once a second each; of a window that changed more
+        often, the latest. RESOURCE_EXHAUSTED when the caller is too far behind: watch again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +94,10 @@ def add_WaveServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WaveService:
-    """Shows levels. Errors: UNAVAILABLE until the history is read.
+    """Shows levels. Times are event time. Windows of 60 s are kept for 2 hours before the newest tally,
+    of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A liaison sees the levels of
+    their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
+    agency's levels; INVALID_ARGUMENT for a question with more than 20,000 answers.
     """
 
     @staticmethod

@@ -27,29 +27,45 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class WaveServiceStub:
-    """Shows levels. Errors: UNAVAILABLE until the history is read."""
+    """Shows levels. Times are event time. Windows of 60 s are kept for 2 hours before the newest tally,
+    of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A liaison sees the levels of
+    their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
+    agency's levels; INVALID_ARGUMENT for a question with more than 20,000 answers.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WaveServiceAsyncStub: ...
     GetLevels: _grpc.UnaryUnaryMultiCallable[_service_pb2.GetLevelsRequest, _service_pb2.GetLevelsResponse]
-    """Levels of the windows that overlap a span of event time."""
+    """Levels of the windows that overlap a span and in which something was counted."""
     WatchLevels: _grpc.UnaryStreamMultiCallable[_service_pb2.WatchLevelsRequest, _service_pb2.WatchLevelsResponse]
-    """Levels as they change, from now on."""
+    """Levels as they change, from now on, at most once a second each; of a window that changed more
+    often, the latest. RESOURCE_EXHAUSTED when the caller is too far behind: watch again.
+    """
 
 @_typing.type_check_only
 class WaveServiceAsyncStub(WaveServiceStub):
-    """Shows levels. Errors: UNAVAILABLE until the history is read."""
+    """Shows levels. Times are event time. Windows of 60 s are kept for 2 hours before the newest tally,
+    of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A liaison sees the levels of
+    their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
+    agency's levels; INVALID_ARGUMENT for a question with more than 20,000 answers.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetLevels: _aio.UnaryUnaryMultiCallable[_service_pb2.GetLevelsRequest, _service_pb2.GetLevelsResponse]  # type: ignore[assignment]
-    """Levels of the windows that overlap a span of event time."""
+    """Levels of the windows that overlap a span and in which something was counted."""
     WatchLevels: _aio.UnaryStreamMultiCallable[_service_pb2.WatchLevelsRequest, _service_pb2.WatchLevelsResponse]  # type: ignore[assignment]
-    """Levels as they change, from now on."""
+    """Levels as they change, from now on, at most once a second each; of a window that changed more
+    often, the latest. RESOURCE_EXHAUSTED when the caller is too far behind: watch again.
+    """
 
 class WaveServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Shows levels. Errors: UNAVAILABLE until the history is read."""
+    """Shows levels. Times are event time. Windows of 60 s are kept for 2 hours before the newest tally,
+    of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A liaison sees the levels of
+    their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
+    agency's levels; INVALID_ARGUMENT for a question with more than 20,000 answers.
+    """
 
     @_abc_1.abstractmethod
     def GetLevels(
@@ -57,7 +73,7 @@ class WaveServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _service_pb2.GetLevelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.GetLevelsResponse, _abc.Awaitable[_service_pb2.GetLevelsResponse]]:
-        """Levels of the windows that overlap a span of event time."""
+        """Levels of the windows that overlap a span and in which something was counted."""
 
     @_abc_1.abstractmethod
     def WatchLevels(
@@ -65,6 +81,8 @@ class WaveServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _service_pb2.WatchLevelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_service_pb2.WatchLevelsResponse], _abc.AsyncIterator[_service_pb2.WatchLevelsResponse]]:
-        """Levels as they change, from now on."""
+        """Levels as they change, from now on, at most once a second each; of a window that changed more
+        often, the latest. RESOURCE_EXHAUSTED when the caller is too far behind: watch again.
+        """
 
 def add_WaveServiceServicer_to_server(servicer: WaveServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
