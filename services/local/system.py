@@ -3,6 +3,7 @@
 A service that crashes is started again at the same address, as a cluster would do it.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -11,6 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from services.local.children import Child, Children, RestartPolicy, Supervised
 from services.local.errors import LocalPartError
@@ -163,6 +166,22 @@ class System:
             size = replica.process.rss_bytes() / 1e6
             found[replica.room] = found.get(replica.room, 0.0) + size
         return {name: round(size, 1) for name, size in found.items()}
+
+    def cpu_s(self) -> dict[str, float]:
+        """Seconds of processor time that each process has used since it was last started."""
+        pids = [(replica.room, replica.process.pid) for replica in self.running]
+        if self.parts.local_kafka is not None:
+            pids += [("kafka", node.pid) for node in self.parts.local_kafka.nodes]
+        if self.parts.local_valkey is not None:
+            pids.append(("valkey", self.parts.local_valkey.pid))
+        if self.parts.local_smsc is not None:
+            pids.append(("smsc", self.parts.local_smsc.pid))
+        found: dict[str, float] = {}
+        for name, pid in pids:
+            with contextlib.suppress(psutil.Error):
+                times = psutil.Process(pid).cpu_times()
+                found[name] = round(found.get(name, 0.0) + times.user + times.system, 1)
+        return found
 
     def stop(self) -> None:
         """Stops every service, intake first, each with time to drain."""

@@ -23,7 +23,7 @@ from loadtests.steps import Step
 from loadtests.surge import Script
 from services.local.parts import Parts
 from services.local.progress import Progress
-from services.local.smsc.record import read_record, reassemble
+from services.local.smsc.record import read_record
 from services.local.system import System, token
 from services.runtime import rpc
 from services.runtime.clock import monotonic_s, now_ms
@@ -77,21 +77,22 @@ def run(order: Order, progress: Progress) -> Report:
 
     Raises LocalPartError or MawjaError with one line that says what to do.
     """
+    smsc_record(order.home).unlink(missing_ok=True)
     with make_parts(order.home, brokers=1, profile="default", progress=progress) as parts:
-        smsc_record(order.home).unlink(missing_ok=True)
         system = make_system(parts)
         try:
             progress.update("starting the services …")
             system.start()
             progress.say("Kafka, Valkey, the SMS centre and 5 services are up")
-            report = asyncio.run(_surge(order, parts, system, progress))
+            report = asyncio.run(through(order, parts, system, progress))
         finally:
             system.stop()
     order.report.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     return report
 
 
-async def _surge(order: Order, parts: Parts, system: System, progress: Progress) -> Report:
+async def through(order: Order, parts: Parts, system: System, progress: Progress) -> Report:
+    """Performs the order on a system that runs, and settles the account."""
     ledger = Ledger()
     watched = Watched()
     interrupted = asyncio.Event()
@@ -115,7 +116,9 @@ async def _surge(order: Order, parts: Parts, system: System, progress: Progress)
         await asyncio.to_thread(_hear_carrier, order, ledger)
         accounts[-1] = ledger.account()
     levels = await _levels(system)
-    return _report(order, sents, accounts, ledger, watched, elapsed_s, levels, system.crashes)
+    report = _report(order, sents, accounts, ledger, watched, elapsed_s, levels)
+    cpu_s = {"load-test": round(sum(psutil.Process().cpu_times()[:2]), 1), **system.cpu_s()}
+    return report | {"cpu_s": cpu_s, "crashes": list(system.crashes), "machine": machine()}
 
 
 async def _perform(
@@ -219,12 +222,8 @@ async def _settle(
 def _hear_carrier(order: Order, ledger: Ledger) -> None:
     """What the SMS centre itself says that it was given."""
     record = smsc_record(order.home)
-    if not record.exists():
-        return
-    accepted = [submit for submit in read_record(record) if submit.accepted]
-    ledger.carrier_accepted(
-        (message.destination, message.text or "(parts missing)") for message in reassemble(accepted)
-    )
+    if record.exists():
+        ledger.carrier_accepted(read_record(record))
 
 
 async def _levels(system: System) -> wave_events.Level | None:
@@ -251,7 +250,6 @@ def _report(
     watched: Watched,
     elapsed_s: float,
     levels: wave_events.Level | None,
-    crashes: list[str],
 ) -> Report:
     first, account = sents[0], accounts[-1]
     latencies = sorted(latency for sent in sents for latency in sent.latencies_s)
@@ -290,8 +288,6 @@ def _report(
         "service_levels": _service_levels(levels),
         "call_events": first.call_events,
         "call_events_refused": first.call_events_refused,
-        "crashes": crashes,
-        "machine": machine(),
     }
     if order.passes > 1:
         report["passes"] = [

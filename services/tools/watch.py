@@ -9,6 +9,9 @@ from urllib.error import URLError
 _SAMPLE = re.compile(r"^([a-z_:]+)(?:\{(.*)\})? ([0-9.eE+-]+)$")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
+# Effects of outreach that are not messages.
+_CALLBACK_STEPS = ("callback-due", "callback-changed", "callback-withdrawn")
+
 
 @dataclass(frozen=True, slots=True)
 class Glance:
@@ -53,8 +56,8 @@ def glance(urls: Mapping[str, str]) -> Glance:
         up += 1
         lag += total(samples, "mawja_worker_lag_records")
         cases += total(samples, "mawja_dedup_decisions_total", change="opened")
-        requested += total(samples, "mawja_outreach_effects_total") - total(
-            samples, "mawja_outreach_effects_total", step="callback"
+        requested += total(samples, "mawja_outreach_effects_total") - sum(
+            total(samples, "mawja_outreach_effects_total", step=step) for step in _CALLBACK_STEPS
         )
         delivered += total(samples, "mawja_broadcast_messages_total", state="delivered")
     return Glance(int(lag), int(cases), int(requested), int(delivered), up)
