@@ -19,7 +19,6 @@ from services.runtime import ids
 
 Position = tuple[int, int]
 """Where reading the case decisions goes on: offset, and the epoch that holds there."""
-_WITH_CALL = (dedup.CASE_CHANGE_OPENED, dedup.CASE_CHANGE_LINKED, dedup.CASE_CHANGE_CALL)
 _DUE, _WITHDRAWN = outreach.CALLBACK_STATE_DUE, outreach.CALLBACK_STATE_WITHDRAWN
 
 
@@ -41,44 +40,41 @@ class Draft:
     text: str
 
 
-def abandonment(decision: dedup.CaseDecision) -> Abandonment | None:
-    """The abandoned call that a decision tells of, if it does and the case is not settled after it.
-
-    The call's events may come before its contact: then the decision on the contact tells of it.
-    """
-    if decision.change not in _WITH_CALL or not decision.HasField("case"):
-        return None
-    case = decision.case
-    if decision.HasField("call"):
-        call = decision.call
-        if call.state != intake.CALL_STATE_ABANDONED:
-            return None
-        arrival_ms = call.event_ms - max(0, call.queue_wait_ms)
-        found = Abandonment(call.contact_id, arrival_ms, call.event_ms, call.accepted_ms)
-    elif decision.change == dedup.CASE_CHANGE_OPENED and case.abandoned > 0 and not case.answered:
-        found = Abandonment(
-            decision.link.contact_id, case.first_arrival_ms, case.last_contact_ms, case.accepted_ms
-        )
-    else:
-        return None
-    if case.state == dedup.CASE_STATE_RESOLVED and case.resolved_ms >= found.at_ms:
-        return None
-    return found
+def _calls(decision: dedup.CaseDecision) -> Sequence[intake.CallEvent]:
+    """The call events that a decision counted in. Events of a call may come before its contact:
+    then the decision on the contact brings them."""
+    if decision.change == dedup.CASE_CHANGE_CALL:
+        return (decision.call,)
+    if decision.change in (dedup.CASE_CHANGE_OPENED, dedup.CASE_CHANGE_LINKED):
+        return decision.waited
+    return ()
 
 
 def settled_ms(decision: dedup.CaseDecision) -> int:
     """When the person was answered or the case resolved, as far as a decision tells: Unix ms, event
     time; 0 when it does not."""
     settled = 0
-    if decision.change in _WITH_CALL and decision.HasField("call"):
-        call = decision.call
+    for call in _calls(decision):
         if call.state == intake.CALL_STATE_ANSWERED:
-            settled = call.event_ms
+            settled = max(settled, call.event_ms)
         elif call.state == intake.CALL_STATE_ENDED:
-            settled = call.event_ms - max(0, call.handling_ms)
+            settled = max(settled, call.event_ms - max(0, call.handling_ms))
     if decision.case.state == dedup.CASE_STATE_RESOLVED:
         settled = max(settled, decision.case.resolved_ms)
     return settled
+
+
+def abandonment(decision: dedup.CaseDecision) -> Abandonment | None:
+    """The abandoned call that a decision tells of, if it does and does not settle it at once."""
+    if not decision.HasField("case"):
+        return None
+    for call in _calls(decision):
+        if call.state == intake.CALL_STATE_ABANDONED:
+            if settled_ms(decision) >= call.event_ms:
+                return None
+            arrival_ms = call.event_ms - max(0, call.queue_wait_ms)
+            return Abandonment(call.contact_id, arrival_ms, call.event_ms, call.accepted_ms)
+    return None
 
 
 def _events(
@@ -255,6 +251,8 @@ class Callbacks:
         if following == held:
             return None
         following.input.CopyFrom(input)
+        # Dedup keeps the one that was sealed last: its month's key lives longest.
+        following.sealed_number = case.sealed_number or held.sealed_number
         following.decided_ms = now_ms
         following.version = held.version + 1
         return following

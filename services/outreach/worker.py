@@ -146,6 +146,8 @@ class OutreachWork:
         await self._append(MESSAGE_REQUESTED, requested)
         for message, _ in requested:
             metrics.OUTREACH.labels(message.step).inc()
+        if not called:
+            return
         await self._view.put(
             # A past owner's void record may stand between ours: then the offset is too low by it,
             # and still above that of everything logged before.

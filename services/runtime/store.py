@@ -164,12 +164,6 @@ class PartitionView:
     async def keep(self) -> None:
         """Notices that Redis lost the view while nothing was put, and writes it again. To be called
         every second or so. Raises Stop for a past owner."""
-        async with self._flushing:
-            try:
-                if self._claimed and await self._client.get(self._sentinel) is None:
-                    self._claimed = False
-            except RedisError:
-                self._not_before = monotonic_s() + _PAUSE_S
         await self.flush()
 
     async def _flush(self) -> None:

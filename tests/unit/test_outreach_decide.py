@@ -75,17 +75,20 @@ class Told:
             sealed_number=b"" if withheld else b"sealed-" + self.name.encode(),
         )
 
-    def told(self, change: int, call: intake.CallEvent | None = None) -> dedup.CaseDecision:
+    def told(
+        self, change: int, call: intake.CallEvent | None = None, *waited: intake.CallEvent
+    ) -> dedup.CaseDecision:
         self.case.version += 1
         decision = dedup.CaseDecision(change=change, decided_ms=NOW)  # type: ignore[arg-type]
         decision.case.CopyFrom(self.case)
         decision.link.contact_id = f"{self.name}-first"
         if call is not None:
             decision.call.CopyFrom(call)
+        decision.waited.extend(waited)
         return decision
 
-    def opened(self, call: intake.CallEvent | None = None) -> dedup.CaseDecision:
-        return self.told(dedup.CASE_CHANGE_OPENED, call)
+    def opened(self, *waited: intake.CallEvent) -> dedup.CaseDecision:
+        return self.told(dedup.CASE_CHANGE_OPENED, None, *waited)
 
     def event(
         self, state: int, at_s: int, contact: str = "call", wait_s: int = 0, talk_s: int = 0
@@ -304,7 +307,7 @@ def test_a_callback_is_withdrawn_when_it_is_not_needed(end: str) -> None:
     else:
         # The answer itself was told before the call's contact came.
         event = case.event(ENDED, 160, "other", talk_s=60)
-        last = case.told(dedup.CASE_CHANGE_LINKED, event)
+        last = case.told(dedup.CASE_CHANGE_LINKED, None, event)
     logs = run(*start, last, case.told(dedup.CASE_CHANGE_NOTED))
     assert [c.state for c in logs.callbacks] == [DUE, WITHDRAWN]
     assert logs.callbacks[1].version == 2
@@ -360,26 +363,37 @@ def test_danger_and_an_earlier_arrival_move_a_callback_forward() -> None:
     case.case.life_safety = True
     case.case.first_arrival_ms = T0 - 60_000
     case.case.agency = "police"
+    case.case.sealed_number = b"sealed-later"
     inputs.append(case.told(dedup.CASE_CHANGE_LINKED))
     case.case.first_arrival_ms = T0
     inputs.append(case.told(dedup.CASE_CHANGE_LINKED))
     _, moved = run(*inputs).callbacks
     assert (moved.life_safety, moved.place_ms, moved.agency) == (True, T0 - 60_000, "police")
+    assert moved.sealed_number == b"sealed-later"
 
 
 def test_the_contact_may_come_after_the_end_of_its_call() -> None:
-    with_event = Told("with")
-    without = Told("without")
-    without.case.abandoned = 1
-    waiting = dedup.CaseDecision(
-        change=dedup.CASE_CHANGE_CALL_WAITING, call=with_event.event(ABANDONED, 9)
-    )
-    logs = run(waiting, with_event.opened(with_event.event(ABANDONED, 9)), without.opened())
-    assert [c.callback_id for c in logs.callbacks] == [
-        ids.callback_id(with_event.case.case_id, "with-call"),
-        ids.callback_id(without.case.case_id, "without-first"),
-    ]
-    assert logs.steps() == ["callback-offer"] * 2
+    case = Told()
+    offered, abandoned = case.event(intake.CALL_STATE_OFFERED, 0), case.event(ABANDONED, 9)
+    waiting = dedup.CaseDecision(change=dedup.CASE_CHANGE_CALL_WAITING, call=abandoned)
+    logs = run(waiting, case.opened(offered, abandoned))
+    [callback] = logs.callbacks
+    assert callback.callback_id == ids.callback_id(case.case.case_id, "a-call")
+    assert callback.input.offset == 1
+    assert logs.steps() == ["callback-offer"]
+
+
+def test_a_call_that_was_taken_after_all_is_not_called_back() -> None:
+    case = Told()
+    logs = run(case.opened(case.event(ABANDONED, 9), case.event(ANSWERED, 10)))
+    assert (logs.callbacks, logs.messages) == ([], [])
+
+
+def test_an_event_that_dedup_had_already_is_nothing() -> None:
+    case = Told()
+    again = case.told(dedup.CASE_CHANGE_REPEATED, case.event(ABANDONED, 9))
+    logs = run(case.opened(), again)
+    assert (logs.callbacks, logs.messages) == ([], [])
 
 
 @pytest.mark.parametrize("change", dedup.CaseChange.values())
