@@ -461,8 +461,7 @@ class Cases:
         case.reconnects += effect.reconnects
         # Not when somebody reached out after it, or said after it that the need is still there.
         if (
-            effect.resolved_ms
-            and case.state != _RESOLVED
+            effect.resolved_ms > case.resolved_ms
             and effect.resolved_ms >= case.last_contact_ms
             and effect.resolved_ms > self._reopened_ms.get(number, 0)
         ):

@@ -20,7 +20,8 @@ _WORD = CODE - 1
 
 # Letters with the marks that make syllables in the scripts of India, which Python's \w leaves out.
 _TOKEN = re.compile(
-    r"[a-z0-9]*[0-9][a-z0-9]*|(?:[^\W\d_]|[\u0900-\u0963\u0970-\u09e3\u09f0-\u0d65\u0d70-\u0dff])+"
+    r"[a-z0-9]*[0-9][a-z0-9]*|[a-z]+"
+    r"|(?:[^\W\d_a-z]|[\u0900-\u0963\u0970-\u09e3\u09f0-\u0d65\u0d70-\u0dff])+"
 )
 # The Arabic article, alone or after one letter that is written together with it.
 _ARTICLES = ("وال", "بال", "كال", "فال", "لل", "ال")
