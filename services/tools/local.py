@@ -38,6 +38,7 @@ def make_parts(home: Path, *, brokers: int, profile: str, progress: Progress) ->
             "services.local.smsc",
             f"--port={port}",
             f"--record={record}",
+            f"--port-file={record.with_name('ports.json')}",
             f"--profile={profile}",
         ]
 
