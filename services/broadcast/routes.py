@@ -30,8 +30,8 @@ from typing import Any, Literal, TypeVar, cast
 import yaml
 
 from services.broadcast.carriers.deliver import Dialect, IdFormat
-from services.broadcast.numbers import SYNTHETIC
 from services.runtime.errors import ConfigError
+from services.runtime.numbers import SYNTHETIC
 from services.runtime.smpp import Alphabet
 
 Validity = Literal["absolute", "relative", "none"]

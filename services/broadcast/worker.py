@@ -270,9 +270,14 @@ class Partition:
             if person is not None:
                 turn.stopped.add(person)
         elif record.topic == MESSAGE_REQUESTED.name:
-            request = outreach_pb2.MessageRequested.FromString(value)
-            with trace.span("broadcast.admit", trace.of(record.headers)) as traceparent:
-                await self._admit(_queued(request), turn, traceparent)
+            queued = _queued(outreach_pb2.MessageRequested.FromString(value))
+            parent = trace.of(record.headers)
+            if parent is None:
+                # Whether a contact is traced was decided at the door.
+                await self._admit(queued, turn, None)
+            else:
+                with trace.span("broadcast.admit", parent) as traceparent:
+                    await self._admit(queued, turn, traceparent)
         else:
             command = events_pb2.BroadcastCommand.FromString(value)
             await self._command(command, turn)

@@ -9,10 +9,10 @@ from uuid import UUID
 from mawja.common.v1 import common_pb2
 from mawja.intake.v1 import events_pb2, service_pb2
 
-from services.intake.numbers import is_synthetic, line_of
 from services.runtime import ids, rpc
 from services.runtime.errors import Forbidden, Invalid, Violation
 from services.runtime.identity import Caller
+from services.runtime.numbers import is_synthetic, line_of
 from services.runtime.privacy import Keyring
 from services.runtime.topics import partition_of
 

@@ -11,7 +11,16 @@ from mawja.common.v1 import common_pb2
 from phonenumbers import PhoneNumberType
 
 SYNTHETIC = "+999"
+_SYNTHETIC_LENGTH = 13
 _MOBILE = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
+_NO_SMS = {
+    PhoneNumberType.FIXED_LINE,
+    PhoneNumberType.TOLL_FREE,
+    PhoneNumberType.PREMIUM_RATE,
+    PhoneNumberType.SHARED_COST,
+    PhoneNumberType.UAN,
+    PhoneNumberType.VOICEMAIL,
+}
 
 
 def is_synthetic(e164: str) -> bool:
@@ -21,12 +30,14 @@ def is_synthetic(e164: str) -> bool:
 
 @lru_cache(maxsize=65536)
 def line_of(e164: str) -> "common_pb2.Line.ValueType | None":
-    """What an E.164 number can be used for; None when it cannot be a number of its country."""
+    """What an E.164 number can be used for; None when it cannot be a number of its country.
+
+    LINE_UNSPECIFIED where the numbering plans don't tell: a new range is not a wrong one.
+    """
     if is_synthetic(e164):
-        if len(e164) != 13:
+        if len(e164) != _SYNTHETIC_LENGTH:
             return None
-        mobile = e164[4] == "5"
-        return common_pb2.LINE_MOBILE if mobile else common_pb2.LINE_FIXED
+        return common_pb2.LINE_FIXED if e164[4] == "4" else common_pb2.LINE_MOBILE
     try:
         number = phonenumbers.parse(e164)
     except phonenumbers.NumberParseException:
@@ -36,6 +47,4 @@ def line_of(e164: str) -> "common_pb2.Line.ValueType | None":
     kind = phonenumbers.number_type(number)
     if kind in _MOBILE:
         return common_pb2.LINE_MOBILE
-    if kind == PhoneNumberType.UNKNOWN:
-        return common_pb2.LINE_UNSPECIFIED
-    return common_pb2.LINE_FIXED
+    return common_pb2.LINE_FIXED if kind in _NO_SMS else common_pb2.LINE_UNSPECIFIED
