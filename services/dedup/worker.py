@@ -158,6 +158,9 @@ class Dedup:
         poison: list[asyncio.Future[None]] = []
         at_ms = now_ms()
         for record in records:
+            if record.offset <= self.cases.decided.get(record.topic, -1):
+                # Reading may begin before the first input that is not decided; deciding never does.
+                continue
             traceparent = trace.of(record.headers)
             traced = trace.span("dedup.decide", traceparent) if traceparent else nullcontext()
             with traced as passed_on:

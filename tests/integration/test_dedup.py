@@ -1,0 +1,570 @@
+"""The dedup room as a process on real Kafka and Valkey: what it decides, shows and survives."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import redis
+from kafka.admin import KafkaAdminClient
+from mawja.common.v1 import common_pb2
+from mawja.dedup.v1 import events_pb2, service_pb2, service_pb2_grpc
+from mawja.intake.v1 import events_pb2 as intake_pb2
+
+from loadtests.steps import Submit
+from loadtests.surge import script
+from services.dedup import data
+from services.dedup.cases import Cases, Decision
+from services.runtime import clock, ids, rpc, topics, trace
+from services.runtime.config import Settings
+from services.runtime.identity import Role, issue
+from services.runtime.own import EPOCH, Epochs, LogReader, Record, admitted
+from services.runtime.privacy import Keyring
+from services.runtime.produce import Producer, acknowledged
+from services.runtime.topics import CALL_EVENT, CASE, CONTACT_ACCEPTED, DEDUP_COMMAND, TALLY
+
+INPUTS = (CONTACT_ACCEPTED, CALL_EVENT, DEDUP_COMMAND)
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+HEALTH = "health"
+
+
+class Room:
+    """One `python -m services.dedup`. What it says goes to a file, shown when a test fails."""
+
+    def __init__(self, settings: Settings, folder: Path, **env: str) -> None:
+        self._ready_file = folder / "dedup.json"
+        self._ready_file.unlink(missing_ok=True)
+        self._log = folder / "dedup.log"
+        outer = {k: v for k, v in os.environ.items() if not k.startswith("MAWJA_")}
+        with self._log.open("ab") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services.dedup"],
+                env={
+                    **outer,
+                    "MAWJA_KAFKA": settings.kafka,
+                    "MAWJA_REDIS_URL": settings.redis_url,
+                    "MAWJA_KEYS": str(settings.keys),
+                    "MAWJA_PARTITIONS": str(settings.partitions),
+                    "MAWJA_READY_FILE": str(self._ready_file),
+                    **env,
+                },
+                stderr=said,
+                cwd=folder,
+            )
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    async def target(self) -> str:
+        deadline = time.monotonic() + 60
+        while not self._ready_file.exists():
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
+            await asyncio.sleep(0.05)
+        return f"127.0.0.1:{json.loads(self._ready_file.read_text())['grpc']}"
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(timeout=40) == 0, self.said
+
+
+@contextmanager
+def room(settings: Settings, folder: Path, **env: str) -> Iterator[Room]:
+    started = Room(settings, folder, **env)
+    try:
+        yield started
+        started.stop()
+    finally:
+        if started.process.poll() is None:
+            started.kill()
+
+
+class Intake:
+    """Writes contacts and calls as intake would."""
+
+    def __init__(self, producer: Producer, settings: Settings) -> None:
+        self._producer = producer
+        self._partitions = settings.partitions
+        self.keyring = Keyring(settings.keys)
+
+    def contact(self, name: str, number: str = "", text: str = "", **given: Any) -> bytes:
+        now = clock.now_ms()
+        fields: dict[str, Any] = {
+            "contact_id": ids.contact_id("test", name),
+            "source": "test",
+            "person": self.keyring.person(number) if number else b"",
+            "channel": common_pb2.CHANNEL_VOICE,
+            "line": "109",
+            "agency": HEALTH,
+            "drill": True,
+            "event_ms": now,
+            "accepted_ms": now,
+            "sealed_number": self.keyring.seal("number", number, now),
+            "sealed_text": self.keyring.seal("text", text, now),
+            **given,
+        }
+        return intake_pb2.ContactAccepted(**fields).SerializeToString()
+
+    def call(
+        self, name: str, state: int, number: str = "", *, at_ms: int = 0, **given: Any
+    ) -> bytes:
+        return intake_pb2.CallEvent(
+            contact_id=ids.contact_id("test", name),
+            person=self.keyring.person(number) if number else b"",
+            state=intake_pb2.CallState.ValueType(state),
+            event_ms=at_ms or clock.now_ms(),
+            accepted_ms=clock.now_ms(),
+            **given,
+        ).SerializeToString()
+
+    async def send(
+        self,
+        topic: topics.Topic,
+        values: Sequence[bytes],
+        headers: Sequence[tuple[str, bytes]] = (),
+        partition: int | None = None,
+    ) -> None:
+        futures = []
+        for value in values:
+            key = b""
+            if partition is None:
+                kind = (
+                    intake_pb2.ContactAccepted
+                    if topic is CONTACT_ACCEPTED
+                    else intake_pb2.CallEvent
+                )
+                read = kind.FromString(value)
+                key = read.person or bytes.fromhex(read.contact_id.replace("-", ""))
+            to = topics.partition_of(key, self._partitions) if partition is None else partition
+            futures.append(await self._producer.send(topic, to, value, key=key, headers=headers))
+        await acknowledged(futures)
+
+
+@asynccontextmanager
+async def writing(settings: Settings) -> AsyncIterator[Intake]:
+    producer = Producer(settings.kafka, "test-intake")
+    await producer.start()
+    try:
+        yield Intake(producer, settings)
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def calling(
+    target: str, settings: Settings, *roles: Role, agency: str = ""
+) -> AsyncIterator[tuple[Any, tuple[tuple[str, str], ...]]]:
+    token = issue(settings.keys, "ag-1", frozenset(roles), now=clock.now_ms(), agency=agency)
+    async with rpc.channel(target) as channel:
+        yield service_pb2_grpc.DedupServiceStub(channel), rpc.bearer(token)
+
+
+async def worked_through(settings: Settings, room: Room | None = None) -> None:
+    """Waits until the group has committed everything: decided, stated, shown."""
+    reader = LogReader(settings.kafka, "test-ends")
+    partitions = range(settings.partitions)
+    ends = {
+        (topic.name, p): end
+        for topic in INPUTS
+        for p, end in (await reader.end(topic, partitions)).items()
+        if end
+    }
+    deadline = time.monotonic() + 60
+    while True:
+        committed = await asyncio.to_thread(_committed, settings)
+        if all(committed.get(place, 0) >= end for place, end in ends.items()):
+            return
+        assert time.monotonic() < deadline, (ends, committed, room.said if room else "")
+        await asyncio.sleep(0.2)
+
+
+def _committed(settings: Settings) -> dict[tuple[str, int], int]:
+    admin = KafkaAdminClient(bootstrap_servers=settings.kafka)
+    try:
+        found = admin.list_group_offsets({"dedup": None})["dedup"]
+        return {(tp.topic, tp.partition): at.offset for tp, at in found.items()}
+    finally:
+        admin.close()
+
+
+async def log_of(settings: Settings) -> dict[int, list[tuple[int, Decision, Record]]]:
+    """The decisions that count, by partition, with their offsets."""
+    reader = LogReader(settings.kafka, "test-log")
+    epochs = Epochs()
+    found: dict[int, list[tuple[int, Decision, Record]]] = {
+        p: [] for p in range(settings.partitions)
+    }
+
+    def take(record: Record) -> None:
+        if admitted(epochs, record):
+            decision = Decision.FromString(record.value or b"")
+            found[record.partition].append((record.offset, decision, record))
+
+    ends = await reader.end(CASE, range(settings.partitions))
+    await reader.read_many({(CASE, p): (0, end) for p, end in ends.items()}, take)
+    return found
+
+
+async def tallies_of(settings: Settings) -> dict[tuple[int, int], events_pb2.Tally]:
+    """The tallies as a reader has them: of each bucket the one that counts furthest."""
+    reader = LogReader(settings.kafka, "test-tally")
+    found: dict[tuple[int, int], events_pb2.Tally] = {}
+
+    def take(record: Record) -> None:
+        stated = events_pb2.Tally.FromString(record.value or b"")
+        before = found.get((stated.partition, stated.bucket_ms))
+        if before is None or stated.through_offset >= before.through_offset:
+            found[stated.partition, stated.bucket_ms] = stated
+
+    ends = await reader.end(TALLY, range(settings.partitions))
+    await reader.read_many({(TALLY, p): (0, end) for p, end in ends.items()}, take)
+    return found
+
+
+async def check_log_and_tallies(settings: Settings) -> dict[int, Cases]:
+    """One decision for each input, and tallies as counted from the log alone."""
+    log = await log_of(settings)
+    stated = await tallies_of(settings)
+    states = {}
+    for partition, decisions in log.items():
+        inputs = [(d.input.topic, d.input.offset) for _, d, _ in decisions]
+        assert len(inputs) == len(set(inputs))
+        cases = states[partition] = Cases(data.rules())
+        for offset, decision, _ in decisions:
+            cases.fold(decision, offset)
+        counted = {t.bucket_ms: t for t in cases.tallies.every(partition, 0)}
+        seen = {bucket: t for (p, bucket), t in stated.items() if p == partition}
+        assert seen.keys() == counted.keys()
+        for bucket, tally in counted.items():
+            assert list(seen[bucket].rows) == list(tally.rows)
+            assert seen[bucket].through_offset <= cases.through
+    return states
+
+
+async def test_a_surge_survives_kill_after_kill(settings: Settings, tmp_path: Path) -> None:
+    pick = random.Random(7)
+    contacts, calls = [], []
+    start = clock.now_ms() - 3_600_000
+    people = {}
+    states = {"offered": 1, "queued": 2, "answered": 3, "abandoned": 4, "ended": 5}
+    async with writing(settings) as intake:
+        for step in script("covid-78k", calls=1_500, seed=5):
+            at_ms = start + int(step.at * 10)
+            if isinstance(step, Submit):
+                people[ids.contact_id("test", step.key)] = step
+                contacts.append(
+                    intake.contact(
+                        step.key,
+                        step.number or "",
+                        step.text or "",
+                        agency=step.agency or "",
+                        channel=common_pb2.Channel.Value(f"CHANNEL_{step.channel.upper()}"),
+                        event_ms=at_ms,
+                    )
+                )
+            else:
+                calls.append(
+                    intake.call(step.key, states[step.event], step.number or "", at_ms=at_ms)
+                )
+        # Some come twice, and calls overtake their contacts.
+        contacts += pick.sample(contacts, 100)
+        calls += pick.sample(calls, 100)
+        pick.shuffle(calls)
+        for part in range(3):
+            killed = Room(settings, tmp_path)
+            await intake.send(CALL_EVENT, calls[part::4])
+            await intake.send(CONTACT_ACCEPTED, contacts[part::4])
+            await killed.target()
+            await asyncio.sleep(pick.random())
+            killed.kill()
+        with room(settings, tmp_path) as running:
+            await intake.send(CALL_EVENT, calls[3::4])
+            await intake.send(CONTACT_ACCEPTED, contacts[3::4])
+            await running.target()
+            await worked_through(settings, running)
+    states_by_partition = await check_log_and_tallies(settings)
+
+    taken = [
+        cases.link(n).contact_id
+        for cases in states_by_partition.values()
+        for n in range(len(cases.contacts.id))
+    ]
+    assert sorted(taken) == sorted(people)
+    assert all(cases.waiting == 0 for cases in states_by_partition.values())
+    log = await log_of(settings)
+    assert sum(len(d) for d in log.values()) == len(contacts) + len(calls)
+    needs: dict[tuple[str, str], set[str]] = {}
+    for decisions in log.values():
+        for _, decision, _ in decisions:
+            if decision.change in (1, 2):
+                step = people[decision.link.contact_id]
+                if step.number and not step.shared_number and not step.organisation:
+                    case = decision.case.case_id
+                    needs.setdefault((step.number, step.need), set()).add(case)
+    assert Counter(len(found) for found in needs.values()) == {1: len(needs)}
+
+
+async def test_staff_see_cases_and_change_them(settings: Settings, tmp_path: Path) -> None:
+    number = "+999500000001"
+    with room(settings, tmp_path) as running:
+        target = await running.target()
+        async with writing(settings) as intake:
+            now = clock.now_ms()
+            await intake.send(
+                CONTACT_ACCEPTED,
+                [
+                    intake.contact("s1", number, "أين نتيجة الفحص رقم 445566", event_ms=now),
+                    intake.contact("s2", number, event_ms=now + 60_000),
+                    intake.contact("s3", number, agency="interior", event_ms=now + 70_000),
+                ],
+            )
+            await worked_through(settings, running)
+        case_id = ids.case_id(ids.contact_id("test", "s1"))
+        async with calling(target, settings, Role.AGENT) as (stub, token):
+            got = await stub.GetCase(service_pb2.GetCaseRequest(case=case_id), metadata=token)
+            assert got.case.contacts == 2
+            assert got.case.language == "ar"
+            assert not got.case.sealed_number
+            assert [link.level for link in got.links] == [1, 3]
+            assert got.links[1].reason == "same number, same agency, 1 min later"
+            mistyped = got.case.case_number[:-1] + ("0" if got.case.case_number[-1] != "0" else "1")
+            again = await stub.GetCase(
+                service_pb2.GetCaseRequest(case=got.case.case_number.lower()), metadata=token
+            )
+            assert again.case == got.case
+            for asked, code in ((mistyped, "INVALID_ARGUMENT"), (ids.case_id("x"), "NOT_FOUND")):
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    await stub.GetCase(service_pb2.GetCaseRequest(case=asked), metadata=token)
+                assert refused.value.code().name == code
+
+            watching = stub.WatchCases(service_pb2.WatchCasesRequest(agency=HEALTH), metadata=token)
+            await asyncio.sleep(1)
+            assigned = await stub.AssignCase(
+                service_pb2.AssignCaseRequest(case_id=case_id, assignee="ag-7", request_id="1"),
+                metadata=token,
+            )
+            assert assigned.case.assignee == "ag-7"
+            change = await asyncio.wait_for(watching.read(), 10)
+            assert change.change == events_pb2.CASE_CHANGE_ASSIGNED
+            assert change.case == assigned.case
+            watching.cancel()
+
+            await stub.AddCaseNote(
+                service_pb2.AddCaseNoteRequest(case_id=case_id, text="اتصلت به", request_id="1"),
+                metadata=token,
+            )
+            resolve = service_pb2.ResolveCaseRequest(case_id=case_id, request_id="1")
+            first = await stub.ResolveCase(resolve, metadata=token)
+            assert first.case.state == events_pb2.CASE_STATE_RESOLVED
+            # The same request gets the first outcome; another one is refused.
+            assert (await stub.ResolveCase(resolve, metadata=token)).case == first.case
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.ResolveCase(
+                    service_pb2.ResolveCaseRequest(case_id=case_id, request_id="2"),
+                    metadata=token,
+                )
+            assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+            reopened = await stub.ReopenCase(
+                service_pb2.ReopenCaseRequest(case_id=case_id, reason="again", request_id="1"),
+                metadata=token,
+            )
+            assert reopened.case.state == events_pb2.CASE_STATE_OPEN
+            got = await stub.GetCase(service_pb2.GetCaseRequest(case=case_id), metadata=token)
+            assert [note.text for note in got.notes] == ["اتصلت به", "again"]
+
+        async with calling(target, settings, Role.LIAISON, agency="interior") as (stub, token):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.GetCase(service_pb2.GetCaseRequest(case=case_id), metadata=token)
+            assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.ListCases(service_pb2.ListCasesRequest(agency=HEALTH), metadata=token)
+            assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+            page = await stub.ListCases(service_pb2.ListCasesRequest(), metadata=token)
+            assert page.cases
+            assert {case.agency for case in page.cases} == {"interior"}
+
+
+async def listed(stub: Any, token: Any, **given: Any) -> list[Any]:
+    cases, place = [], ""
+    while True:
+        page = await stub.ListCases(
+            service_pb2.ListCasesRequest(page_size=3, page_token=place, **given), metadata=token
+        )
+        cases += page.cases
+        place = page.next_page_token
+        if not place:
+            return cases
+
+
+async def eventually_listed(stub: Any, token: Any) -> list[Any]:
+    """Every case. Never "there is none" while the view is not whole: until then, UNAVAILABLE."""
+    codes = []
+    for _ in range(300):
+        try:
+            return await listed(stub, token)
+        except grpc.aio.AioRpcError as error:
+            codes.append(error.code())
+            await asyncio.sleep(0.1)
+    raise AssertionError(codes)
+
+
+async def test_lists_follow_the_cases_and_a_flushed_redis_is_rebuilt(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with room(settings, tmp_path) as running:
+        target = await running.target()
+        now = clock.now_ms()
+        async with writing(settings) as intake:
+            await intake.send(
+                CONTACT_ACCEPTED,
+                [
+                    intake.contact(f"l{n}", f"+99950100{n:04d}", agency="listed", event_ms=now - n)
+                    for n in range(10)
+                ],
+            )
+            await intake.send(
+                CALL_EVENT,
+                [
+                    intake.call("l3", state, "+999501000003", at_ms=now + 1, disposition=done)
+                    for state, done in ((3, 0), (5, 1))
+                ],
+            )
+            await worked_through(settings, running)
+        asked: dict[str, Any] = {"agency": "listed", "state": events_pb2.CASE_STATE_OPEN}
+        wanted = [
+            ids.case_id(ids.contact_id("test", f"l{n}")) for n in reversed(range(10)) if n != 3
+        ]
+        async with calling(target, settings, Role.COORDINATOR) as (stub, token):
+            assert [c.case_id for c in await listed(stub, token, **asked)] == wanted
+            assert len(await listed(stub, token, agency="listed")) == 10
+            everything = await listed(stub, token)
+            assert len(everything) > 10
+
+            client = redis.Redis.from_url(settings.redis_url)
+            client.flushall()
+            client.close()
+            assert await eventually_listed(stub, token) == everything
+            assert [c.case_id for c in await listed(stub, token, **asked)] == wanted
+            got = await stub.GetCase(service_pb2.GetCaseRequest(case=wanted[0]), metadata=token)
+            assert len(got.links) == 1
+
+
+async def test_a_group_set_back_to_the_start_decides_nothing_again(
+    settings: Settings, tmp_path: Path
+) -> None:
+    before = await log_of(settings)
+    admin = KafkaAdminClient(bootstrap_servers=settings.kafka)
+    try:
+        admin.delete_groups(["dedup"])
+    finally:
+        admin.close()
+    with room(settings, tmp_path) as running:
+        await running.target()
+        await worked_through(settings, running)
+    after = await log_of(settings)
+    assert {p: len(found) for p, found in after.items()} == {
+        p: len(found) for p, found in before.items()
+    }
+    await check_log_and_tallies(settings)
+
+
+async def test_poison_is_set_aside_and_the_rest_goes_on(settings: Settings, tmp_path: Path) -> None:
+    with room(settings, tmp_path) as running:
+        await running.target()
+        async with writing(settings) as intake:
+            good = intake.contact("p1", "+999502000001")
+            person = intake.keyring.person("+999502000001")
+            partition = topics.partition_of(person, settings.partitions)
+            bad = [
+                b"\xff\xff",
+                intake.contact("p2", "", contact_id="x"),
+                random.Random(1).randbytes(300),
+            ]
+            await intake.send(CONTACT_ACCEPTED, [*bad, good], partition=partition)
+            await intake.send(CALL_EVENT, bad[:1], partition=partition)
+            await intake.send(DEDUP_COMMAND, bad[:1], partition=partition)
+            await intake.send(
+                CONTACT_ACCEPTED,
+                [intake.contact("p3", "+999502000001")],
+                headers=[(trace.HEADER, TRACE.encode())],
+            )
+            await worked_through(settings, running)
+        depth = await LogReader(settings.kafka, "test").depth(topics.DEDUP_DEAD, [partition])
+        assert depth[partition] == 5
+        decided = (await log_of(settings))[partition]
+        by_contact = {d.link.contact_id: (d, record) for _, d, record in decided}
+        assert ids.contact_id("test", "p1") in by_contact
+        decision, record = by_contact[ids.contact_id("test", "p3")]
+        assert decision.case.contacts == 2
+        passed_on = trace.of(record.headers)
+        assert passed_on is not None
+        assert passed_on.split("-")[1] == TRACE.split("-")[1]
+
+
+async def test_at_the_limit_of_dead_letters_it_stops_and_commits_nothing_past_it(
+    settings: Settings, tmp_path: Path
+) -> None:
+    async with writing(settings) as intake:
+        await intake.send(CONTACT_ACCEPTED, [b"\xff"] * 3, partition=1)
+        end = (await LogReader(settings.kafka, "test").end(CONTACT_ACCEPTED, [1]))[1]
+    stopped = Room(settings, tmp_path, MAWJA_DEAD_LETTER_LIMIT="1")
+    try:
+        assert await asyncio.to_thread(stopped.process.wait, 60) == 1
+    finally:
+        stopped.kill()
+    assert "the limit (MAWJA_DEAD_LETTER_LIMIT)" in stopped.said
+    committed = await asyncio.to_thread(_committed, settings)
+    assert committed[CONTACT_ACCEPTED.name, 1] <= end - 3
+    # With the limit raised it goes on.
+    with room(settings, tmp_path) as running:
+        await running.target()
+        await worked_through(settings, running)
+
+
+async def test_a_past_owners_late_decision_is_void_for_watchers_too(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with room(settings, tmp_path) as running:
+        target = await running.target()
+        async with (
+            calling(target, settings, Role.AGENT) as (stub, token),
+            writing(settings) as intake,
+        ):
+            watching = stub.WatchCases(service_pb2.WatchCasesRequest(), metadata=token)
+            await asyncio.sleep(1)
+            partition = topics.partition_of(
+                intake.keyring.person("+999503000001"), settings.partitions
+            )
+            late = Decision(
+                change=events_pb2.CASE_CHANGE_OPENED,
+                case=events_pb2.Case(case_id=ids.case_id("late")),
+                input=common_pb2.Input(topic=CONTACT_ACCEPTED.name, offset=10**6),
+            )
+            future = await intake._producer.send(
+                CASE,
+                partition,
+                late.SerializeToString(),
+                headers=[(EPOCH, (0).to_bytes(8, "big"))],
+            )
+            await acknowledged([future])
+            await intake.send(CONTACT_ACCEPTED, [intake.contact("z1", "+999503000001")])
+            change = await asyncio.wait_for(watching.read(), 15)
+            assert change.case.case_id == ids.case_id(ids.contact_id("test", "z1"))
+            watching.cancel()
+        await worked_through(settings, running)

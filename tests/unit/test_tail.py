@@ -1,0 +1,82 @@
+"""Watchers of a topic: each gets everything, and a slow one holds nobody up."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from services.runtime.config import Settings
+from services.runtime.errors import Away, Overloaded
+from services.runtime.own import EPOCH, MARKER, Epochs
+from services.runtime.tail import Tail, _counts
+from services.runtime.topics import CASE
+
+SETTINGS = Settings.from_env(
+    {"MAWJA_KAFKA": "-", "MAWJA_REDIS_URL": "-", "MAWJA_KEYS": str(Path())}
+)
+
+
+@dataclass
+class Told:
+    """A record, as far as watching looks at it."""
+
+    value: bytes
+    offset: int = 0
+    headers: list[tuple[str, bytes]] = field(default_factory=list)
+    topic: str = CASE.name
+    partition: int = 0
+    timestamp: int = 0
+    key: bytes | None = None
+
+
+def followed(limit: int) -> Tail[bytes]:
+    tail = Tail(SETTINGS, CASE, "test", lambda record: record.value or None, limit)
+    tail._following.set()
+    return tail
+
+
+async def test_every_watcher_gets_every_item_that_is_read() -> None:
+    tail = followed(10)
+    with tail.watch() as one, tail.watch() as other:
+        tail._hand_out([Told(b"1"), Told(b""), Told(b"2")])
+        for items in (one, other):
+            assert [await anext(items), await anext(items)] == [b"1", b"2"]
+
+
+async def test_a_slow_watcher_is_let_go_and_told_so() -> None:
+    tail = followed(2)
+    with tail.watch() as slow, tail.watch() as quick:
+        for value in (b"1", b"2", b"3", b"4"):
+            tail._hand_out([Told(value)])
+            assert await anext(quick) == value
+        assert [await anext(slow), await anext(slow)] == [b"1", b"2"]
+        with pytest.raises(Overloaded, match="more than 2 changes wait"):
+            await anext(slow)
+
+
+async def test_whoever_left_gets_nothing_more() -> None:
+    tail = followed(1)
+    with tail.watch():
+        pass
+    tail._hand_out([Told(b"1")])
+    assert not tail._watchers
+
+
+def test_nobody_can_watch_what_is_not_followed() -> None:
+    tail = Tail(SETTINGS, CASE, "test", lambda record: record.value)
+    with pytest.raises(Away), tail.watch():
+        pass
+
+
+def test_what_a_past_owner_writes_late_is_left_out() -> None:
+    def epoch(number: int) -> list[tuple[str, bytes]]:
+        return [(EPOCH, number.to_bytes(8, "big"))]
+
+    epochs = Epochs()
+    # Reading began behind the marker at 50: the first record tells of it.
+    assert _counts(epochs, Told(b"", 100, epoch(50)))
+    assert not _counts(epochs, Told(b"", 101, epoch(20)))
+    assert not _counts(epochs, Told(b"", 102, [(MARKER, b"next")]))
+    assert not _counts(epochs, Told(b"", 103, epoch(50)))
+    assert _counts(epochs, Told(b"", 104, epoch(102)))
+    assert not _counts(epochs, Told(b"", 105))
