@@ -1,6 +1,7 @@
 """Watchers of a topic: each gets everything, and a slow one holds nobody up."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,11 @@ from services.runtime.tail import Tail, _counts
 from services.runtime.topics import CASE
 
 SETTINGS = Settings.from_env(
-    {"MAWJA_KAFKA": "-", "MAWJA_REDIS_URL": "-", "MAWJA_KEYS": str(Path())}
+    {
+        "MAWJA_KAFKA": "127.0.0.1:1",
+        "MAWJA_REDIS_URL": "redis://127.0.0.1:1/0",
+        "MAWJA_KEYS": str(Path()),
+    }
 )
 
 
@@ -20,9 +25,9 @@ SETTINGS = Settings.from_env(
 class Told:
     """A record, as far as watching looks at it."""
 
-    value: bytes
+    value: bytes | None
     offset: int = 0
-    headers: list[tuple[str, bytes]] = field(default_factory=list)
+    headers: Sequence[tuple[str, bytes]] = ()
     topic: str = CASE.name
     partition: int = 0
     timestamp: int = 0
