@@ -137,9 +137,10 @@ class Account:
     """What the ledger found. `problems` is empty when everything adds up; `false_merges` are told
     and are no problem of the account, since a link can be split.
 
-    `unacknowledged`: sent, and never acknowledged (refused, or the client ended before).
-    `carrier_messages`: messages that the SMS centre says it accepted. `dead_letters`: records set
-    aside by any room.
+    `lost`: acknowledged, and in no case. `unkept`: acknowledged, and not even in
+    intake.contact-accepted.v1. `unacknowledged`: sent, and never acknowledged (refused, or the
+    client ended before). `carrier_messages`: messages that the SMS centre says it accepted.
+    `dead_letters`: records set aside by any room.
     """
 
     accepted: int = 0
@@ -148,6 +149,7 @@ class Account:
     repeated: int = 0
     callbacks: int = 0
     lost: int = 0
+    unkept: int = 0
     unacknowledged: int = 0
     duplicate_cases: int = 0
     false_merges: int = 0
@@ -360,6 +362,7 @@ class Ledger:
             repeated=self._changes[dedup_pb2.CASE_CHANGE_REPEATED],
             callbacks=len(self._callbacks),
             lost=len(self._acknowledged - self._case_of.keys()),
+            unkept=len(self._acknowledged - self._accepted.keys()),
             unacknowledged=len(self._truth.keys() - self._acknowledged),
             duplicate_cases=self._duplicate_cases(),
             false_merges=self._false_merges(),
@@ -451,10 +454,7 @@ class Ledger:
                 len(self._acknowledged - self._truth.keys()),
                 "contacts were acknowledged that nobody sent",
             )
-        problems.note(
-            len(self._acknowledged - accepted),
-            "acknowledged contacts are not in intake.contact-accepted.v1",
-        )
+        problems.note(account.unkept, "acknowledged contacts are not in intake.contact-accepted.v1")
         problems.note(
             len(self._case_of.keys() - accepted),
             "contacts are in a case and were never accepted",
