@@ -1,1 +1,1 @@
-"""Mawja's services: one package a room, `runtime` under them all, `local` and `tools` beside them."""
+"""Mawja's services: a package a room, `runtime` under them, `local` and `tools` beside them."""
