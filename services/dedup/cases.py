@@ -87,6 +87,8 @@ class Cases:
         """Offset of the last decision in the log."""
         self.decided: dict[str, int] = {}
         """Highest decided offset of each input topic."""
+        self.moved = False
+        """Whether the last decision changed where its case is listed: state, agency, place."""
         self.notes: dict[int, list[bytes]] = {}
         """Sealed notes by case."""
         self._shared = shared
@@ -170,11 +172,12 @@ class Cases:
             decided_ms=now_ms,
             shape=shape,
         )
-        case = decision.case
+        case, before = decision.case, None
         if opened:
             _open(case, contact, language)
         else:
             case.MergeFromString(self._cases[number])
+            before = _listing(case)
             _join(case, contact, language)
         link = decision.link
         link.line = contact.line
@@ -186,6 +189,7 @@ class Cases:
         for effect in self._take_contact(number, key, decision):
             self._effect(number, case, effect)
         case.version += 1
+        self.moved = _listing(case) != before
         self._store(number, case)
         self._mark(at)
         return decision
@@ -194,6 +198,7 @@ class Cases:
         """Decides on a call event."""
         key = key_of(call.contact_id)
         decision = Decision(input=at, call=call, decided_ms=now_ms)
+        self.moved = False
         contact = self.contacts.number_of.get(key)
         if contact is None:
             waits = self._wait(key, call)
@@ -209,7 +214,9 @@ class Cases:
                 decision.change = events_pb2.CASE_CHANGE_REPEATED
             else:
                 decision.change = events_pb2.CASE_CHANGE_CALL
+                before = case.state
                 self._effect(number, case, effect)
+                self.moved = case.state != before
                 case.version += 1
                 self._store(number, case)
         self._mark(at)
@@ -222,6 +229,7 @@ class Cases:
         envelope = command.envelope
         key = key_of(envelope.command_id)
         decision = Decision(input=at, decided_ms=now_ms)
+        self.moved = True
         told = self._told.get(key)
         if told is None:
             told = self._obey(command, decision)
@@ -271,6 +279,7 @@ class Cases:
         link.level = events_pb2.LINK_LEVEL_SAME_DELIVERY
         link.score = 1.0
         link.reason = "the same delivery again"
+        self.moved = False
         decision = Decision(
             input=at, change=events_pb2.CASE_CHANGE_REPEATED, link=link, decided_ms=now_ms
         )
@@ -621,6 +630,10 @@ def _join(case: Case, contact: intake_pb2.ContactAccepted, language: str) -> Non
     case.life_safety = case.life_safety or contact.life_safety
     case.contacts += 1
     case.dialled += contact.channel in _VOICE
+
+
+def _listing(case: Case) -> tuple[int, str, int]:
+    return case.state, case.agency, case.first_arrival_ms
 
 
 def _feedback(kind: common_pb2.ContactKind.ValueType) -> bool | None:

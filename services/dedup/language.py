@@ -5,19 +5,21 @@ tells Hindi, Bengali and Malayalam; letters that Arabic has not tell Urdu; funct
 languages in Latin letters apart. Arabic in Latin letters (Arabizi) stays unknown.
 """
 
+import re
 from collections.abc import Mapping
 
 from services.dedup.words import tokens
 
 _LOOKED_AT = 600
-_SCRIPTS = (
-    (0x0600, 0x06FF, "ar"),
-    (0x0900, 0x097F, "hi"),
-    (0x0980, 0x09FF, "bn"),
-    (0x0D00, 0x0D7F, "ml"),
-)
+_LETTERS = {
+    "ar": re.compile("[\u0621-\u064a\u066e-\u06d3]"),
+    "hi": re.compile("[\u0904-\u0939]"),
+    "bn": re.compile("[\u0985-\u09b9]"),
+    "ml": re.compile("[\u0d05-\u0d39]"),
+    "latin": re.compile("[A-Za-z\u00c0-\u024f]"),
+}
 # Urdu letters that neither Arabic nor its Gulf spelling (چ گ پ) has.
-_URDU = frozenset("ٹڈڑںےۓہھ")
+_URDU = re.compile("[ٹڈڑںےۓہھ]")
 _ENOUGH_LETTERS = 3
 
 
@@ -27,27 +29,13 @@ def identify(text: str, function_words: Mapping[str, frozenset[str]]) -> str:
     `function_words`: for each language in Latin letters, frequent words that the others have not.
     """
     text = text[:_LOOKED_AT]
-    counts: dict[str, int] = {}
-    urdu = 0
-    for letter in text:
-        code = ord(letter)
-        if code < 0x600:
-            if letter.isalpha():
-                counts["latin"] = counts.get("latin", 0) + 1
-            continue
-        for low, high, language in _SCRIPTS:
-            if low <= code <= high:
-                if letter.isalpha():
-                    counts[language] = counts.get(language, 0) + 1
-                    urdu += letter in _URDU
-                break
-    if not counts:
-        return ""
-    best = max(counts, key=lambda language: counts[language])
-    if counts[best] < _ENOUGH_LETTERS:
-        return ""
+    best, most = "", _ENOUGH_LETTERS - 1
+    for script, letters in _LETTERS.items():
+        count = len(letters.findall(text))
+        if count > most:
+            best, most = script, count
     if best == "ar":
-        return "ur" if urdu * 25 >= counts["ar"] else "ar"
+        return "ur" if len(_URDU.findall(text)) * 25 >= most else "ar"
     if best != "latin":
         return best
     said = tokens(text)

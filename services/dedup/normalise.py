@@ -10,8 +10,8 @@ Letter by letter (each row is a test): أ إ آ ٱ → ا · ؤ → و · ئ ى 
 """
 
 import re
-import sys
 import unicodedata
+from itertools import chain
 
 LONGEST = 8_192
 """Characters of a text that are looked at; the need is said before that."""
@@ -44,13 +44,15 @@ _MARKS = (
     (0x0300, 0x036F),
     (0xFE00, 0xFE0F),
 )
+# Where letters, digits and unseen characters are that are changed: not among Han and Hangul.
+_PLACES = (range(0x3400), range(0xA000, 0xAC00), range(0xD7A4, 0x12000), range(0xE0000, 0xE0080))
 # Latin letters whose accent is a part of the letter, which Unicode does not take apart.
 _LATIN = {"ø": "o", "đ": "d", "ł": "l", "ı": "i", "æ": "ae", "œ": "oe", "’": "'", "_": " "}
 
 
 def _table() -> dict[int, str]:
     table: dict[int, str] = {}
-    for code in range(sys.maxunicode + 1):
+    for code in chain(*_PLACES):
         letter = chr(code)
         category = unicodedata.category(letter)
         if category == "Nd":

@@ -9,6 +9,7 @@ dedup:list:<state>:<agency>  sorted set: cases by first arrival; "*" for every s
 """
 
 from collections.abc import Iterator, Sequence
+from enum import IntEnum
 
 from mawja.dedup.v1 import events_pb2
 
@@ -54,15 +55,23 @@ def list_index(state: int | str, agency: str) -> str:
     return f"{ROOM}:list:{state}:{agency}"
 
 
-def case_item(case: Case, partition: int, offset: int, relist: bool) -> Item:
-    """The entry of a case. `relist`: its place in the lists may have changed."""
+class Listing(IntEnum):
+    """What an entry of a case does to the lists."""
+
+    STAYS = 0
+    MOVES = 1
+    NEW = 2
+
+
+def case_item(case: Case, partition: int, offset: int, listing: Listing) -> Item:
+    """The entry of a case."""
     view = events_pb2.CaseView(case=case, partition=partition)
     view.case.ClearField("sealed_number")
     return Item(
         case_key(case.case_id),
         view.SerializeToString(),
         offset,
-        tuple(_places(case)) if relist else (),
+        tuple(_places(case, listing)) if listing else (),
     )
 
 
@@ -92,7 +101,8 @@ def everything(cases: Cases, partition: int) -> Iterator[Item]:
     offset = cases.through
     for number in range(len(cases)):
         case = cases.case(number)
-        yield case_item(case, partition, offset, relist=True)
+        # An earlier rebuild may have been cut short when the case was listed elsewhere.
+        yield case_item(case, partition, offset, Listing.MOVES)
         yield opened_item(case, offset)
         for contact in cases.contacts.of_case(number):
             yield link_item(case.case_id, cases.link(contact), offset)
@@ -100,12 +110,17 @@ def everything(cases: Cases, partition: int) -> Iterator[Item]:
             yield notes_item(case.case_id, cases.notes[number], offset)
 
 
-def _places(case: Case) -> Iterator[IndexOp]:
+def _places(case: Case, listing: Listing) -> Iterator[IndexOp]:
     member, score = key_of(case.case_id), float(case.first_arrival_ms)
     for agency in {ANY, case.agency}:
         yield IndexOp(list_index(ANY, agency), member, score)
-        for state in _STATES:
-            yield IndexOp(list_index(state, agency), member, score if state == case.state else None)
+        yield IndexOp(list_index(case.state, agency), member, score)
+    if listing == Listing.NEW:
+        return
+    for state in _STATES:
+        if state != case.state:
+            for agency in {ANY, case.agency}:
+                yield IndexOp(list_index(state, agency), member, None)
     if case.agency:
         # It may have been listed before its agency was known.
         for place in (ANY, *_STATES):

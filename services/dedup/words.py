@@ -28,6 +28,10 @@ _ARTICLES = ("وال", "بال", "كال", "فال", "لل", "ال")
 _SHORTEST_STEM = 3
 _CODE_DIGITS = 5
 _CODE_DIGITS_WITH_LETTERS = 3
+_ARTICLE_STARTS = frozenset(article[0] for article in _ARTICLES)
+_DIGITS = re.compile("[0-9]")
+_NOTHING = 0
+_MOST_MET = 100_000
 
 
 def tokens(text: str) -> list[str]:
@@ -37,7 +41,7 @@ def tokens(text: str) -> list[str]:
 
 def is_code(token: str) -> bool:
     """Whether a token names one thing (a file, a flight, a meter)."""
-    digits = sum(letter.isdigit() for letter in token)
+    digits = len(_DIGITS.findall(token))
     if digits == len(token):
         return digits >= _CODE_DIGITS
     return digits >= _CODE_DIGITS_WITH_LETTERS
@@ -45,27 +49,45 @@ def is_code(token: str) -> bool:
 
 def stem(token: str) -> str:
     """The token without the Arabic article; other words as they are."""
+    if token[0] not in _ARTICLE_STARTS:
+        return token
     for article in _ARTICLES:
         if token.startswith(article) and len(token) - len(article) >= _SHORTEST_STEM:
             return token[len(article) :]
     return token
 
 
-def shape(text: str, word_hash: Callable[[str], int], stop: frozenset[str]) -> list[int]:
-    """The shape of a text, sorted; empty when it has no content words.
+class Shaper:
+    """Makes shapes. `stop` holds stems that say nothing, in one spelling; `word_hash` gives a keyed
+    32-bit hash. Remembers the words it met last, since most texts are made of the same ones."""
 
-    `stop` holds stems that say nothing, in one spelling; `word_hash` gives a keyed 32-bit hash.
-    """
-    codes: set[int] = set()
-    words: set[int] = set()
-    for token in tokens(text):
+    def __init__(self, word_hash: Callable[[str], int], stop: frozenset[str]) -> None:
+        self._word_hash = word_hash
+        self._stop = stop
+        self._met: dict[str, int] = {}
+
+    def shape(self, text: str) -> list[int]:
+        """The shape of a text, sorted; empty when it has no content words."""
+        met, numbers = self._met, set()
+        for token in tokens(text):
+            number = met.get(token)
+            if number is None:
+                number = self._number(token)
+                if not number & CODE:
+                    if len(met) >= _MOST_MET:
+                        met.clear()
+                    met[token] = number
+            numbers.add(number)
+        numbers.discard(_NOTHING)
+        return bounded(numbers)
+
+    def _number(self, token: str) -> int:
         if is_code(token):
-            codes.add(word_hash(token) | CODE)
-        elif len(token) > 1 or token.isdigit():
-            word = stem(token)
-            if word not in stop:
-                words.add(word_hash(word) & _WORD)
-    return bounded(codes | words)
+            return self._word_hash(token) | CODE
+        word = stem(token)
+        if word in self._stop or (len(token) == 1 and not token.isdigit()):
+            return _NOTHING
+        return self._word_hash(word) & _WORD or 1
 
 
 def bounded(hashes: Iterable[int]) -> list[int]:

@@ -19,7 +19,8 @@ from services.dedup.cases import Case, Cases, Decision
 from services.dedup.data import Words
 from services.dedup.language import identify
 from services.dedup.match import Rules
-from services.dedup.words import shape
+from services.dedup.views import Listing
+from services.dedup.words import Shaper
 from services.runtime import log, metrics, trace
 from services.runtime.clock import now_ms
 from services.runtime.consume import Context, Plan
@@ -79,6 +80,7 @@ class Dedup:
         self._partition = context.partition
         self._log = context.logs[CASE.name]
         self._words = words
+        self._shaper = Shaper(keyring.word_hash, words.stop)
         self._keyring = keyring
         self._producer = producer
         self._make_view = view
@@ -87,7 +89,7 @@ class Dedup:
         self._fail = fail
         self._positions: dict[str, int] = {}
         self._settled: dict[str, int] = {}
-        self._again = _Changes()
+        self._again = _Changes(again=True)
         self._ticker: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         # Decided, but perhaps not in the log: nothing of it may be stated.
@@ -105,7 +107,7 @@ class Dedup:
         self.cases.tallies.marking = fresh
         self.cases.fold(decision, record.offset)
         if fresh:
-            self._again.add(decision, record.offset, relist=True)
+            self._again.add(decision, record.offset, Listing.MOVES)
 
     def resume(self, topic: str) -> tuple[int, int]:
         """One after the highest decided offset of `topic`."""
@@ -137,10 +139,10 @@ class Dedup:
             first = await self._log.append(entries)
             self._unsure = False
             changes = _Changes()
-            for offset, decision in enumerate(decisions, start=first):
-                changes.add(decision, offset, relist=False)
+            for offset, (decision, moved) in enumerate(decisions, start=first):
+                changes.add(decision, offset, Listing.MOVES if moved else Listing.STAYS)
                 self.cases.through = offset
-            for change, count in Counter(d.change for d in decisions).items():
+            for change, count in Counter(d.change for d, _ in decisions).items():
                 metrics.DECISIONS.labels(_name(change)).inc(count)
             metrics.WAITING_CALLS.labels(self._partition).set(self.cases.waiting)
             await self._owned_view().put(changes.items(self.cases, self._partition))
@@ -153,7 +155,8 @@ class Dedup:
 
     async def _decide(
         self, records: Sequence[Record]
-    ) -> tuple[list[Decision], list[Entry], list[tuple[str, Decision]]]:
+    ) -> tuple[list[tuple[Decision, bool]], list[Entry], list[tuple[str, Decision]]]:
+        """(decision, whether its case moved in the lists), the records, and whom to answer."""
         decisions, entries, answers = [], [], []
         poison: list[asyncio.Future[None]] = []
         at_ms = now_ms()
@@ -169,7 +172,7 @@ class Dedup:
                 except Poison as error:
                     poison.append(self._context.dead(record, str(error)))
                     continue
-            decisions.append(decision)
+            decisions.append((decision, self.cases.moved))
             entries.append(Entry(decision.SerializeToString(), record.key, passed_on))
             if reply_to:
                 answers.append((reply_to, decision))
@@ -184,7 +187,7 @@ class Dedup:
         if record.topic == CONTACT_ACCEPTED.name:
             contact = inputs.contact(value)
             text = self._text(contact.sealed_text)
-            shown = shape(text, self._keyring.word_hash, self._words.stop) if text else []
+            shown = self._shaper.shape(text) if text else []
             language = contact.language or (identify(text, self._words.function) if text else "")
             return self.cases.contact(contact, shown, language, at, at_ms), ""
         if record.topic == CALL_EVENT.name:
@@ -264,30 +267,30 @@ class Dedup:
 
 
 class _Changes:
-    """What the decisions of a batch change in the views, each entry once, and whom to answer."""
+    """What the decisions of a batch change in the views, each entry once. `again`: some of it may
+    have been stated already."""
 
-    def __init__(self) -> None:
-        self._cases: dict[str, tuple[Case, int, bool]] = {}
+    def __init__(self, again: bool = False) -> None:
+        self._again = again
+        self._cases: dict[str, tuple[Case, int, Listing]] = {}
         self._opened: dict[str, int] = {}
         self._links: dict[str, tuple[str, events_pb2.Link, int]] = {}
         self._noted: dict[str, int] = {}
 
-    def add(self, decision: Decision, offset: int, relist: bool) -> None:
+    def add(self, decision: Decision, offset: int, listing: Listing) -> None:
         """Takes up a decision that stands in the log at `offset`."""
         change, case_id = decision.change, decision.case.case_id
         if change not in _CHANGED:
             return
-        # A call event or a note leaves a case where it is in the lists, unless it resolves it.
-        moves = relist or change not in (
-            events_pb2.CASE_CHANGE_NOTED,
-            events_pb2.CASE_CHANGE_CALL,
-        )
-        moves = moves or decision.case.state == events_pb2.CASE_STATE_RESOLVED
         before = self._cases.get(case_id)
-        moves = moves or (before is not None and before[2])
-        self._cases[case_id] = (decision.case, offset, moves)
         if change == events_pb2.CASE_CHANGE_OPENED:
             self._opened[case_id] = offset
+            # Stated again after a crash it may have been listed already.
+            listing = listing if self._again else Listing.NEW
+        elif before is not None:
+            # Of all that happened to it in this batch; what was never listed leaves no list.
+            listing = max(listing, before[2])
+        self._cases[case_id] = (decision.case, offset, listing)
         if change in _LINKED:
             self._links[decision.link.contact_id] = (case_id, decision.link, offset)
         if decision.HasField("note"):
@@ -296,8 +299,8 @@ class _Changes:
     def items(self, cases: Cases, partition: int) -> list[Item]:
         """The entries, as the cases stand now."""
         made: list[Item] = []
-        for case_id, (case, offset, relist) in self._cases.items():
-            made.append(views.case_item(case, partition, offset, relist))
+        for case_id, (case, offset, listing) in self._cases.items():
+            made.append(views.case_item(case, partition, offset, listing))
             if case_id in self._opened:
                 made.append(views.opened_item(case, offset))
             if case_id in self._noted:

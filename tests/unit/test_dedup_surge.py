@@ -15,7 +15,7 @@ from loadtests.surge import script
 from services.dedup import data
 from services.dedup.cases import Cases
 from services.dedup.language import identify
-from services.dedup.words import shape
+from services.dedup.words import Shaper
 from services.runtime import ids
 
 RULES = data.rules()
@@ -56,12 +56,13 @@ def decided(seed: int) -> list[tuple[Submit, str, str]]:
     shared = frozenset(person(number) for number in switchboards(seed, CALLS))
     cases = Cases(RULES, shared)
     made = []
+    shaper = Shaper(hashed, WORDS.stop)
     for offset, step in enumerate(script("covid-78k", calls=CALLS, seed=seed)):
         if isinstance(step, Submit):
             text = step.text or ""
             language = identify(text, WORDS.function)
             at = common_pb2.Input(topic="t", offset=offset)
-            shown = shape(text, hashed, WORDS.stop)
+            shown = shaper.shape(text)
             decision = cases.contact(contact(step), shown, language, at, NOW)
             made.append((step, decision.case.case_id, decision.link.language))
     return made

@@ -13,10 +13,10 @@ from services.dedup.words import (
     CODE,
     LONGEST_SHAPE,
     MOST_CODES,
+    Shaper,
     bounded,
     is_code,
     pack,
-    shape,
     tokens,
     unpack,
 )
@@ -28,8 +28,12 @@ def hashed(word: str) -> int:
     return zlib.crc32(word.encode())
 
 
+def shape(text: str, stop: frozenset[str] = WORDS.stop) -> list[int]:
+    return Shaper(hashed, stop).shape(text)
+
+
 def shaped(text: str) -> set[int]:
-    return set(shape(text, hashed, WORDS.stop))
+    return set(shape(text))
 
 
 @pytest.mark.parametrize(
@@ -78,18 +82,18 @@ def test_texts_without_words_have_no_shape(text: str) -> None:
 
 
 def test_codes_are_marked_and_words_are_not() -> None:
-    numbers = shape("flight MJ123 cancelled", hashed, frozenset())
+    numbers = shape("flight MJ123 cancelled", frozenset())
     assert sum(bool(n & CODE) for n in numbers) == 1
     assert len(numbers) == 3
 
 
 def test_a_long_text_keeps_its_codes_and_the_same_words_each_time() -> None:
     text = " ".join(f"word{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(500)) + " 123456"
-    numbers = shape(text, hashed, frozenset())
+    numbers = shape(text, frozenset())
     assert len(numbers) == LONGEST_SHAPE
     assert hashed("123456") | CODE in numbers
     backwards = " ".join(reversed(text.split()))
-    assert shape(backwards, hashed, frozenset()) == numbers
+    assert shape(backwards, frozenset()) == numbers
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), max_size=200))
@@ -103,7 +107,7 @@ def test_shapes_are_bounded_and_survive_packing(numbers: list[int]) -> None:
 
 @given(st.text(max_size=300))
 def test_any_text_has_a_shape_and_a_language(text: str) -> None:
-    assert len(shape(text, hashed, WORDS.stop)) <= LONGEST_SHAPE
+    assert len(shape(text)) <= LONGEST_SHAPE
     assert identify(text, WORDS.function) in ("", "ar", "ur", "hi", "bn", "ml", "en", "tl")
 
 
