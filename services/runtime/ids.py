@@ -8,8 +8,9 @@ import uuid
 from hashlib import sha1
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:mawja").bytes
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_CROCKFORD_VALUE = {letter: value for value, letter in enumerate(_CROCKFORD)}
+# Crockford's base 32 without Z: as many letters as the check's modulus, so that no two are equal.
+_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXY"
+_VALUE = {letter: value for value, letter in enumerate(_LETTERS)}
 # Letters that people write for digits when they hear a number over the telephone.
 _MISHEARD = str.maketrans({"I": "1", "L": "1", "O": "0", "U": "V"})
 _NUMBER_LENGTH = 9
@@ -53,7 +54,8 @@ def command_id(subject: str, method: str, request_id: str) -> str:
 
 
 def case_number(case: str) -> str:
-    """The number of a case that people can read out: "MW-" and 10 Crockford base-32 letters.
+    """The number of a case that people can read out: "MW-" and 10 letters of
+    Crockford's base 32 (without Z).
 
     45 bits of the case's id and a check letter (their sum, weighted by place, modulo 31: every
     single wrong letter and every swap of neighbours is caught).
@@ -62,17 +64,20 @@ def case_number(case: str) -> str:
     letters = [(value >> (5 * i)) & 31 for i in reversed(range(_NUMBER_LENGTH))]
     # Letters are taken modulo 31 so that the weighted check is over a prime field.
     letters = [letter % 31 for letter in letters]
-    body = "".join(_CROCKFORD[letter] for letter in letters)
-    return f"MW-{body[:5]}-{body[5:]}{_CROCKFORD[_check(letters)]}"
+    body = "".join(_LETTERS[letter] for letter in letters)
+    return f"MW-{body[:5]}-{body[5:]}{_LETTERS[_check(letters)]}"
 
 
 def parse_case_number(text: str) -> str | None:
     """The canonical form of a case number as a person typed it, or None when it is mistyped."""
     plain = text.upper().replace("-", "").replace(" ", "")
-    plain = plain.removeprefix("MW").translate(_MISHEARD)
-    if len(plain) != _NUMBER_LENGTH + 1 or any(c not in _CROCKFORD_VALUE for c in plain):
+    # Without its prefix a number may begin with these two letters itself.
+    if len(plain) == _NUMBER_LENGTH + 3:
+        plain = plain.removeprefix("MW")
+    plain = plain.translate(_MISHEARD)
+    if len(plain) != _NUMBER_LENGTH + 1 or any(c not in _VALUE for c in plain):
         return None
-    letters = [_CROCKFORD_VALUE[c] for c in plain]
+    letters = [_VALUE[c] for c in plain]
     if letters[-1] != _check(letters[:-1]):
         return None
     return f"MW-{plain[:5]}-{plain[5:]}"
