@@ -93,8 +93,11 @@ class Caller:
     expires_ms: int
 
     def sees(self, agency: str) -> bool:
-        """Whether this caller may see things of `agency`: a liaison sees their own only."""
-        return not self.agency or self.agency == agency
+        """Whether this caller may see things of `agency`: a liaison sees their own only, and one
+        whose token names no agency sees none."""
+        if not self.agency:
+            return Role.LIAISON not in self.roles
+        return self.agency == agency
 
     @property
     def must_drill(self) -> bool:
