@@ -20,9 +20,12 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from services.runtime.clock import monotonic_s
 from services.runtime.errors import ConfigError, Poison
 
 _VERSION = 1
+_KEPT_S = 60.0
+"""How long a month's key is used before its file is looked at again: it may be destroyed."""
 _HEADER = 3
 _NONCE = 12
 PERSON_BYTES = 16
@@ -32,13 +35,17 @@ class Erased(Poison):
     """The key of the value's month was destroyed: the value is gone, as intended."""
 
 
+class _Missing(ConfigError):
+    """There is no file of that key."""
+
+
 class Keyring:
     """Keys of one installation, read from a folder. Not thread-safe; cheap to make."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._person = _read_key(folder / "person.key")
-        self._months: dict[int, AESGCM] = {}
+        self._months: dict[int, tuple[AESGCM, float]] = {}
 
     def person(self, e164: str) -> bytes:
         """The keyed hash (16 bytes) of an E.164 number: HMAC-SHA-256, truncated."""
@@ -74,7 +81,8 @@ class Keyring:
     def unseal(self, field: str, sealed: bytes) -> str:
         """The text of a sealed value of `field`.
 
-        Raises Erased when its month's key was destroyed, Poison when it is damaged.
+        Raises Erased when its month's key was destroyed (at most a minute ago, it may still be
+        used), Poison when it is damaged, ConfigError when the key is there and cannot be read.
         """
         if not sealed:
             return ""
@@ -82,7 +90,7 @@ class Keyring:
             raise Poison(f"{field}: not a sealed value")
         try:
             key = self._month(int.from_bytes(sealed[1:_HEADER], "big"))
-        except ConfigError as error:
+        except _Missing as error:
             raise Erased(f"{field}: the key of its month is gone") from error
         nonce, body = sealed[_HEADER : _HEADER + _NONCE], sealed[_HEADER + _NONCE :]
         try:
@@ -91,10 +99,12 @@ class Keyring:
             raise Poison(f"{field}: the sealed value is damaged") from error
 
     def _month(self, month: int) -> AESGCM:
-        key = self._months.get(month)
-        if key is None:
-            path = self._folder / "months" / f"{_month_name(month)}.key"
-            key = self._months[month] = AESGCM(_read_key(path))
+        now = monotonic_s()
+        key, read_at = self._months.get(month, (None, 0.0))
+        if key is None or now - read_at > _KEPT_S:
+            self._months.pop(month, None)
+            key = AESGCM(_read_key(self._folder / "months" / f"{_month_name(month)}.key"))
+            self._months[month] = (key, now)
         return key
 
 
@@ -127,9 +137,7 @@ def _read_key(path: Path) -> bytes:
     try:
         key = bytes.fromhex(path.read_text().strip())
     except FileNotFoundError:
-        raise ConfigError(
-            f"key {path.name} is missing in {path.parent}; see `mawja keys`"
-        ) from None
+        raise _Missing(f"key {path.name} is missing in {path.parent}; see `mawja keys`") from None
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"key {path.name} in {path.parent} cannot be read: 64 hex digits"
