@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-_NUMBER = re.compile(r"\+\d{7,15}\b")
+_NUMBER = re.compile(r"\+\d{7,}")
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 Logger = structlog.stdlib.BoundLogger
@@ -20,9 +20,20 @@ Logger = structlog.stdlib.BoundLogger
 
 def _blot(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if isinstance(value, str) and "+" in value:
-            event[key] = _NUMBER.sub("[number]", value)
+        event[key] = _blotted(value)
     return event
+
+
+def _blotted(value: Any) -> Any:
+    if isinstance(value, str):
+        return _NUMBER.sub("[number]", value) if "+" in value else value
+    if isinstance(value, dict):
+        return {_blotted(k): _blotted(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_blotted(v) for v in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _blotted(repr(value))
 
 
 def configure(service: str, level: str) -> None:
