@@ -99,6 +99,20 @@ class Settings:
                 raise ConfigError(f"{name} must be a number from {low:g} to {high:g}")
             return value
 
+        def whole(name: str, low: int, high: int) -> int:
+            value = number(name, low, high)
+            if not value.is_integer():
+                raise ConfigError(f"{name} must be a whole number from {low} to {high}")
+            return int(value)
+
+        def addresses(name: str) -> str:
+            value = text(name)
+            for address in value.split(","):
+                host, _, port = address.strip().rpartition(":")
+                if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+                    raise ConfigError(f"{name} must be host:port, e.g. 127.0.0.1:9092")
+            return value
+
         def path(name: str) -> Path | None:
             return Path(text(name)) if text(name) else None
 
@@ -106,19 +120,19 @@ class Settings:
         if level not in {"debug", "info", "warning", "error"}:
             raise ConfigError("MAWJA_LOG_LEVEL must be debug, info, warning or error")
         return cls(
-            kafka=text("MAWJA_KAFKA"),
+            kafka=addresses("MAWJA_KAFKA"),
             redis_url=text("MAWJA_REDIS_URL"),
             keys=Path(text("MAWJA_KEYS")),
-            listen=text("MAWJA_LISTEN"),
-            metrics=text("MAWJA_METRICS"),
-            webhook=text("MAWJA_WEBHOOK"),
+            listen=addresses("MAWJA_LISTEN"),
+            metrics=addresses("MAWJA_METRICS"),
+            webhook=addresses("MAWJA_WEBHOOK"),
             carriers=path("MAWJA_CARRIERS"),
             rules=path("MAWJA_RULES"),
             shared_numbers=path("MAWJA_SHARED_NUMBERS"),
-            partitions=int(number("MAWJA_PARTITIONS", 1, 4096)),
-            replication=int(number("MAWJA_REPLICATION", 1, 7)),
-            dead_letter_limit=int(number("MAWJA_DEAD_LETTER_LIMIT", 1, 1e9)),
-            inflight=int(number("MAWJA_INFLIGHT", 10, 1e6)),
+            partitions=whole("MAWJA_PARTITIONS", 1, 4096),
+            replication=whole("MAWJA_REPLICATION", 1, 7),
+            dead_letter_limit=whole("MAWJA_DEAD_LETTER_LIMIT", 1, 10**9),
+            inflight=whole("MAWJA_INFLIGHT", 10, 10**6),
             trace_share=number("MAWJA_TRACE_SHARE", 0, 1),
             log_level=level,
             ready_file=path("MAWJA_READY_FILE"),
