@@ -4,14 +4,16 @@ A contact is traced or not once, at the door; what is not traced carries no head
 nothing. Finished spans are written as log lines with their ids and durations.
 """
 
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from services.runtime import log
@@ -20,6 +22,7 @@ HEADER = "traceparent"
 Headers = Sequence[tuple[str, bytes]]
 _PROPAGATOR = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("mawja")
+_share = 0.0
 
 
 class _LogExporter(SpanExporter):
@@ -44,9 +47,10 @@ class _LogExporter(SpanExporter):
 
 def configure(service: str, share: float) -> None:
     """Traces `share` (0 to 1) of the contacts that come without a trace of their own."""
-    global _tracer
+    global _tracer, _share
+    _share = share
     provider = TracerProvider(
-        sampler=ParentBased(TraceIdRatioBased(share)),
+        sampler=ParentBased(ALWAYS_ON),
         resource=Resource.create({"service.name": f"mawja-{service}"}),
     )
     provider.add_span_processor(SimpleSpanProcessor(_LogExporter()))
@@ -58,6 +62,12 @@ def span(name: str, traceparent: str | None) -> Iterator[str | None]:
     """A span, child of `traceparent` if there is one. Yields the traceparent to pass on, or None
     when this contact is not traced."""
     parent = _PROPAGATOR.extract({HEADER: traceparent}) if traceparent else None
+    if not trace.get_current_span(parent or Context()).get_span_context().is_valid:
+        # Decided before a span is made: one that is not kept costs as much as taking the contact.
+        if random.random() >= _share:
+            yield None
+            return
+        parent = Context()
     with _tracer.start_as_current_span(name, context=parent) as current:
         context = current.get_span_context()
         yield _format(context) if context.trace_flags.sampled else None
@@ -67,7 +77,7 @@ def of(headers: Headers) -> str | None:
     """The traceparent in a Kafka record's headers."""
     for key, value in headers:
         if key == HEADER:
-            return value.decode("ascii", "replace")
+            return (value or b"").decode("ascii", "replace")
     return None
 
 
