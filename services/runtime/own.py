@@ -7,14 +7,17 @@ record must get; another offset means that somebody else wrote, and if that was 
 marker, this process stops. (`design.md`, Effectively once, rules 1 to 4.)
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from services.runtime import metrics
-from services.runtime.errors import Poison, Stop
+from services.runtime.errors import Away, Poison, Stop
 from services.runtime.produce import Header, Producer, acknowledged
 from services.runtime.topics import Topic
 
@@ -59,7 +62,7 @@ class Epochs:
         Raises Poison for a record that carries neither.
         """
         for name, value in headers:
-            if name == EPOCH:
+            if name == EPOCH and value:
                 return int.from_bytes(value, "big") >= self.epoch(partition)
             if name == MARKER:
                 self._highest[partition] = offset
@@ -73,7 +76,7 @@ def epoch_of(record: Record) -> int:
     Raises Poison for a record without one.
     """
     for name, value in record.headers:
-        if name == EPOCH:
+        if name == EPOCH and value:
             return int.from_bytes(value, "big")
     raise Poison("a record of a decision log carries no epoch")
 
@@ -155,21 +158,37 @@ class OwnedLog:
 
 
 class LogReader:
-    """Reads spans of partitions from Kafka, outside any consumer group."""
+    """Reads spans of partitions from Kafka, outside any consumer group.
+
+    Every method raises Away when Kafka does not answer.
+    """
 
     def __init__(self, bootstrap: str, client_id: str) -> None:
         self._bootstrap = bootstrap
         self._client_id = client_id
+        self._kept: AIOKafkaConsumer[bytes, bytes] | None = None
+        self._one_at_a_time = asyncio.Lock()
 
-    def _consumer(self) -> "AIOKafkaConsumer[bytes, bytes]":
+    def _consumer(self, chunk: int = 4 * 1024 * 1024) -> "AIOKafkaConsumer[bytes, bytes]":
         return AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             client_id=self._client_id,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=50,
-            max_partition_fetch_bytes=4 * 1024 * 1024,
+            max_partition_fetch_bytes=chunk,
         )
+
+    @asynccontextmanager
+    async def _connected(self) -> "AsyncIterator[AIOKafkaConsumer[bytes, bytes]]":
+        consumer = self._consumer()
+        try:
+            await consumer.start()
+            yield consumer
+        except KafkaError as error:
+            raise Away(f"Kafka does not give records: {type(error).__name__}") from error
+        finally:
+            await consumer.stop()
 
     async def read(
         self,
@@ -195,9 +214,7 @@ class LogReader:
         }
         if not wanted:
             return
-        consumer = self._consumer()
-        await consumer.start()
-        try:
+        async with self._connected() as consumer:
             consumer.assign(list(wanted))
             begin = await consumer.beginning_offsets(list(wanted))
             # A span may end in records that retention has removed, or not reach the end of the log.
@@ -207,6 +224,7 @@ class LogReader:
                 consumer.seek(tp, max(start, begin[tp]))
                 if max(start, begin[tp]) >= left[tp]:
                     del left[tp]
+                    consumer.pause(tp)
             while left:
                 for tp, records in (await consumer.getmany(timeout_ms=500)).items():
                     if tp not in left:
@@ -221,48 +239,74 @@ class LogReader:
                     if await consumer.position(tp) >= left[tp]:
                         del left[tp]
                         consumer.pause(tp)
-        finally:
-            await consumer.stop()
+
+    async def one(
+        self, topic: Topic, partition: int, offset: int, timeout_s: float = 5.0
+    ) -> Record | None:
+        """The record at an offset; None when retention has removed it.
+
+        Keeps its connection for the next time, because connecting costs ten times the reading; one
+        is read at a time. See `close`.
+        """
+        tp = TopicPartition(topic.name, partition)
+        async with self._one_at_a_time:
+            if self._kept is None:
+                self._kept = self._consumer(chunk=64 * 1024)
+                starting = self._kept.start()
+            else:
+                starting = None
+            consumer = self._kept
+            try:
+                async with asyncio.timeout(timeout_s):
+                    if starting is not None:
+                        await starting
+                    consumer.assign([tp])
+                    consumer.seek(tp, offset)
+                    record: Record = await consumer.getone(tp)
+                    # What follows it is not wanted: without this it would be fetched all the time.
+                    consumer.pause(tp)
+            except BaseException as error:
+                self._kept = None
+                await consumer.stop()
+                if isinstance(error, KafkaError | TimeoutError):
+                    raise Away(f"Kafka does not give a record: {type(error).__name__}") from error
+                raise
+            return record if record.offset == offset else None
+
+    async def close(self) -> None:
+        """Lets go of the connection that `one` keeps."""
+        async with self._one_at_a_time:
+            kept, self._kept = self._kept, None
+            if kept is not None:
+                await kept.stop()
 
     async def end(self, topic: Topic, partitions: Sequence[int]) -> dict[int, int]:
         """The end offset (one past the last record) of each partition."""
-        consumer = self._consumer()
-        await consumer.start()
-        try:
+        async with self._connected() as consumer:
             found = await consumer.end_offsets([TopicPartition(topic.name, p) for p in partitions])
             return {tp.partition: offset for tp, offset in found.items()}
-        finally:
-            await consumer.stop()
 
     async def offsets_at(
         self, topic: Topic, partitions: Sequence[int], at_ms: int
     ) -> dict[int, int]:
         """The first offset of each partition at or after a Kafka timestamp; its end if none is."""
-        consumer = self._consumer()
-        await consumer.start()
-        try:
+        async with self._connected() as consumer:
             tps = [TopicPartition(topic.name, p) for p in partitions]
             ends = await consumer.end_offsets(tps)
             found = await consumer.offsets_for_times(dict.fromkeys(tps, at_ms))
             return {tp.partition: found[tp].offset if found[tp] else ends[tp] for tp in tps}
-        finally:
-            await consumer.stop()
 
     async def depth(self, topic: Topic, partitions: Sequence[int]) -> dict[int, int]:
         """How many offsets each partition spans now."""
-        consumer = self._consumer()
-        await consumer.start()
-        try:
+        async with self._connected() as consumer:
             tps = [TopicPartition(topic.name, p) for p in partitions]
             begin = await consumer.beginning_offsets(tps)
             end = await consumer.end_offsets(tps)
             return {tp.partition: end[tp] - begin[tp] for tp in tps}
-        finally:
-            await consumer.stop()
 
 
 def admitted(epochs: Epochs, record: Record) -> bool:
-    """Whether a record of a log counts; counts the void ones."""
+    """Whether a record of a log counts; counts the void ones. Raises Poison."""
     if epochs.admits(record.partition, record.offset, record.headers):
         return True
     if not any(name == MARKER for name, _ in record.headers):
