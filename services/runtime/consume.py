@@ -9,8 +9,10 @@ What a room decides lives in its `PartitionWork`, which never sees a consumer.
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,7 +25,7 @@ from mawja.common.v1 import common_pb2
 from services.runtime import log, metrics
 from services.runtime.clock import monotonic_s, now_ms
 from services.runtime.config import Settings
-from services.runtime.errors import Away, MawjaError, Stop
+from services.runtime.errors import Away, MawjaError, Poison, Stop
 from services.runtime.own import NO_EPOCH, Epochs, LogReader, OwnedLog, Record, admitted
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.topics import BY_NAME, Topic
@@ -31,6 +33,8 @@ from services.runtime.topics import BY_NAME, Topic
 _log = log.get("worker")
 _POLL_INTERVAL_MS = 120_000
 _SESSION_MS = 10_000
+_FINISH_S = 15.0
+"""How long the records in hand may take once the worker was asked to stop."""
 
 
 class PartitionWork(Protocol):
@@ -113,6 +117,11 @@ class Worker:
         # Held while records are worked through and while partitions change hands.
         self._busy = asyncio.Lock()
         self._failure: BaseException | None = None
+        # Raised when partitions change hands: what was read before belongs to nobody any more.
+        self._generation = 0
+        # What is being worked on did not end well: no position may be committed.
+        self._broken = False
+        self._leaving = False
         self._stopping = asyncio.Event()
         self._assigned_once = asyncio.Event()
         self._consumer: AIOKafkaConsumer[bytes, bytes] = AIOKafkaConsumer(
@@ -162,17 +171,44 @@ class Worker:
             raise Away(f"Kafka does not answer: {type(error).__name__}") from error
         lag = asyncio.create_task(self._watch_lag())
         try:
-            while not self._stopping.is_set():
-                await self._step()
+            try:
+                await self._work_until_stopped()
+            except BaseException:
+                self._broken = True
+                raise
+            finally:
+                # Before leaving the group: afterwards no commit counts.
+                self._leaving = True
+                await self._give_up(list(self._owned))
         finally:
             lag.cancel()
-            # Leaving the group revokes: the listener stops every partition and commits.
             await self._consumer.stop()
-            await self._give_up(list(self._owned))
         if self._failure is not None:
             raise self._failure
 
+    async def _work_until_stopped(self) -> None:
+        working = asyncio.create_task(self._steps())
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
+            # What waits for a part that is away must not keep the process from ending.
+            await asyncio.wait((working,), timeout=_FINISH_S)
+            if working.done():
+                await working
+            else:
+                self._broken = True
+                _log.warning("the next owner does the records in hand", group=self._plan.group)
+        finally:
+            stopped.cancel()
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+    async def _steps(self) -> None:
+        while not self._stopping.is_set():
+            await self._step()
+
     async def _step(self) -> None:
+        generation = self._generation
         try:
             batches = await self._consumer.getmany(
                 timeout_ms=100, max_records=self._plan.max_records
@@ -182,16 +218,16 @@ class Worker:
         if self._failure is not None:
             raise self._failure
         async with self._busy:
+            if generation != self._generation:
+                self._read_again(batches)
+                return
             by_partition: dict[int, list[Record]] = defaultdict(list)
             for tp, records in batches.items():
-                owned = self._owned.get(tp.partition)
-                if owned is None or not records:
+                if tp.partition not in self._owned or not records:
                     continue
-                epochs = self._epochs.get(tp.topic)
                 for record in records:
-                    if epochs is None or admitted(epochs, record):
+                    if await self._counts(record):
                         by_partition[tp.partition].append(record)
-                owned.positions[tp.topic] = records[-1].offset + 1
                 metrics.RECORDS.labels(self._plan.group, tp.topic).inc(len(records))
                 age = now_ms() - records[-1].timestamp
                 metrics.OLDEST_MS.labels(self._plan.group).set(max(0, age) / 1000)
@@ -200,8 +236,34 @@ class Worker:
                     self._owned[partition].work.work(records)
                     for partition, records in by_partition.items()
                 )
+            # Not before: a position says what is done.
+            for tp, records in batches.items():
+                owned = self._owned.get(tp.partition)
+                if owned is not None and records:
+                    owned.positions[tp.topic] = records[-1].offset + 1
             await self._commit(self._owned)
             self._throttle()
+
+    def _read_again(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
+        """Puts reading back to where the work stands. Records that were read while partitions were
+        changing hands may stand before it: reading begins at the group's committed offset before a
+        takeover can say where."""
+        for tp in batches:
+            owned = self._owned.get(tp.partition)
+            if owned is not None:
+                # Refused when they are changing hands once more; then the next owner seeks.
+                with contextlib.suppress(IllegalStateError):
+                    self._consumer.seek(tp, owned.positions[tp.topic])
+
+    async def _counts(self, record: Record) -> bool:
+        epochs = self._epochs.get(record.topic)
+        if epochs is None:
+            return True
+        try:
+            return admitted(epochs, record)
+        except Poison as error:
+            await self._set_aside(record, str(error))
+            return False
 
     def _throttle(self) -> None:
         """Reads on where the work wants more, and stops reading where it does not."""
@@ -256,8 +318,8 @@ class Worker:
     async def _take(self, assigned: set[TopicPartition]) -> None:
         partitions = sorted({tp.partition for tp in assigned} - set(self._owned))
         started = monotonic_s()
-        async with self._busy:
-            if partitions:
+        async with self._changing_hands():
+            if partitions and not self._leaving:
                 await self._take_over(partitions)
                 metrics.TAKEOVER_SECONDS.labels(self._plan.group).observe(monotonic_s() - started)
         metrics.PARTITIONS.labels(self._plan.group).set(len(self._owned))
@@ -302,7 +364,14 @@ class Worker:
 
         def fold(record: Record) -> None:
             of_log = epochs.get(record.topic)
-            if of_log is None or admitted(of_log, record):
+            try:
+                counts = of_log is None or admitted(of_log, record)
+            except Poison:
+                # Nobody who may write here wrote it: it never counted, and stops nobody.
+                metrics.VOID_RECORDS.labels(record.topic).inc()
+                _log.warning("a foreign record", topic=record.topic, offset=record.offset)
+                return
+            if counts:
                 works[record.partition].fold(record)
 
         await self._reader.read_many(spans, fold)
@@ -318,6 +387,7 @@ class Worker:
                     self._epochs[topic.name].start(p, epoch)
             for topic in plan.tables:
                 self._consumer.seek(TopicPartition(topic.name, p), table_ends[topic, p])
+                owned.positions[topic.name] = table_ends[topic, p]
             self._owned[p] = owned
         await _all(work.start() for work in works.values())
 
@@ -343,14 +413,29 @@ class Worker:
         return committed
 
     async def _give_up(self, partitions: Sequence[int]) -> None:
-        async with self._busy:
+        async with self._changing_hands():
             leaving = {p: self._owned.pop(p) for p in partitions if p in self._owned}
             if not leaving:
                 return
-            await _all(owned.work.stop() for owned in leaving.values())
-            await self._commit(leaving)
+            if self._broken or self._failure is not None:
+                stopping = [owned.work.stop() for owned in leaving.values()]
+                for result in await asyncio.gather(*stopping, return_exceptions=True):
+                    if isinstance(result, Exception):
+                        _log.warning("giving up failed as well", error=type(result).__name__)
+            else:
+                await _all(owned.work.stop() for owned in leaving.values())
+                await self._commit(leaving)
             metrics.PARTITIONS.labels(self._plan.group).set(len(self._owned))
             _log.info("partitions given up", group=self._plan.group, partitions=sorted(leaving))
+
+    @asynccontextmanager
+    async def _changing_hands(self) -> AsyncIterator[None]:
+        async with self._busy:
+            self._generation += 1
+            try:
+                yield
+            finally:
+                self._generation += 1
 
     def fail(self, error: BaseException) -> None:
         """A task of the room failed in a way that must end the process."""
