@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from services.runtime import log, metrics
 from services.runtime.clock import monotonic_s
-from services.runtime.errors import Away, Stop
+from services.runtime.errors import Away, ConfigError, Stop
 
 _log = log.get("store")
 _VERSION_CHARS = 32
@@ -55,13 +55,32 @@ while ARGV[i] do
 end
 return 'OK'
 """
-# KEYS[1] sentinel. ARGV: epoch. A newer owner's sentinel stays.
+# KEYS[1] sentinel. ARGV: epoch. A newer owner's sentinel stays, and where there is none there must
+# be none until everything is written.
 _CLAIM = """
 local sentinel = redis.call('GET', KEYS[1])
-if sentinel and sentinel > ARGV[1] then return 'NEWER' end
+if not sentinel then return 'LOST' end
+if sentinel > ARGV[1] then return 'NEWER' end
 redis.call('SET', KEYS[1], ARGV[1])
-if sentinel then return 'OK' end
-return 'LOST'
+return 'OK'
+"""
+# KEYS: sentinel, sentinel of the rebuilding. ARGV: epoch.
+_BEGIN = """
+for _, key in ipairs(KEYS) do
+  local epoch = redis.call('GET', key)
+  if epoch and epoch > ARGV[1] then return 'NEWER' end
+end
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[2], ARGV[1])
+return 'OK'
+"""
+# The same. LOST when Redis was flushed meanwhile: a part of what was written is not there.
+_END = """
+local epoch = redis.call('GET', KEYS[2])
+if not epoch then return 'LOST' end
+if epoch > ARGV[1] then return 'NEWER' end
+redis.call('RENAME', KEYS[2], KEYS[1])
+return 'OK'
 """
 
 
@@ -86,14 +105,21 @@ class Item:
 
 
 def connect(url: str) -> "redis.Redis":
-    """A client whose calls fail at once when Redis is away: the caller decides what then."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=2,
-        socket_connect_timeout=1,
-        retry=Retry(NoBackoff(), 1),
-        max_connections=64,
-    )
+    """A client whose calls fail at once when Redis is away: the caller decides what then.
+
+    Raises ConfigError when `url` is not the address of a Redis.
+    """
+    try:
+        return redis.Redis.from_url(
+            url,
+            socket_timeout=2,
+            socket_connect_timeout=1,
+            retry=Retry(NoBackoff(), 1),
+            max_connections=64,
+        )
+    except ValueError:
+        # Not repeated: it may hold a password.
+        raise ConfigError("MAWJA_REDIS_URL must be redis://host:port/0") from None
 
 
 def sentinel_key(room: str, partition: int) -> str:
@@ -125,6 +151,8 @@ class PartitionView:
         self._pending: dict[str, Item] = {}
         self._put = client.register_script(_PUT)
         self._claim = client.register_script(_CLAIM)
+        self._begin = client.register_script(_BEGIN)
+        self._end = client.register_script(_END)
         self._claimed = False
         self._not_before = 0.0
         self._flushing = asyncio.Lock()
@@ -142,6 +170,8 @@ class PartitionView:
         """Adds entries and tries to write what waits. Raises Stop for a past owner."""
         for item in items:
             waiting = self._pending.get(item.key)
+            if waiting is not None and waiting.offset > item.offset:
+                continue
             if waiting is not None:
                 # Index operations add up: a later one on the same member replaces the earlier.
                 merged = {(op.index, op.member): op for op in (*waiting.index, *item.index)}
@@ -167,63 +197,65 @@ class PartitionView:
         await self.flush()
 
     async def _flush(self) -> None:
-        if not self._claimed:
-            answer = _text(await self._claim(keys=[self._sentinel], args=[self._epoch]))
-            if answer == "NEWER":
-                raise Stop(f"the view {self._sentinel} has a newer owner; this process leaves it")
-            self._claimed = True
-            if answer == "LOST":
-                await self._rebuild()
         while True:
+            if not self._claimed:
+                self._claimed = await self._take_over()
+                continue
             # With nothing to write too: that is how a flushed Redis is noticed.
             batch = list(islice(self._pending.values(), _BATCH))
-            answer = await self._write(batch)
-            if answer == "NEWER":
-                raise Stop(f"the view {self._sentinel} has a newer owner; this process leaves it")
-            if answer == "LOST":
-                self._claimed = False
-                await self._client.delete(self._sentinel)
-                return await self._flush()
+            if not self._holds(await self._write(self._sentinel, batch)):
+                # What Redis has is nothing, or older than what it had: it is written again whole.
+                self._claimed = await self._rebuild()
+                continue
             for item in batch:
                 if self._pending.get(item.key) is item:
                     del self._pending[item.key]
             if not self._pending:
                 return
 
-    async def _rebuild(self) -> None:
-        # Readers must see no sentinel until everything is there, the script must: so it is set
-        # under another name while rebuilding.
+    def _holds(self, answer: object) -> bool:
+        """False when Redis was flushed. Raises Stop when there is a newer owner."""
+        if _text(answer) == "NEWER":
+            raise Stop(f"the view {self._sentinel} has a newer owner; this process leaves it")
+        return _text(answer) == "OK"
+
+    async def _take_over(self) -> bool:
+        held = self._holds(await self._claim(keys=[self._sentinel], args=[self._epoch]))
+        return held or await self._rebuild()
+
+    async def _rebuild(self) -> bool:
+        """False when Redis was flushed meanwhile."""
+        self._claimed = False
+        # Readers must see no sentinel until everything is there, and writing needs one: so it has
+        # another name while rebuilding.
         metrics.VIEW_REBUILDS.labels(self._room).inc()
         started = monotonic_s()
-        whole, self._sentinel = self._sentinel, f"{self._sentinel}:rebuilding"
-        try:
-            await self._client.delete(whole)
-            await self._client.set(self._sentinel, self._epoch)
-            count = 0
-            batch: list[Item] = []
-            for item in self._everything():
-                batch.append(item)
-                if len(batch) == _BATCH:
-                    count += len(batch)
-                    await self._write(batch)
-                    batch = []
-            if batch:
+        rebuilding = f"{self._sentinel}:rebuilding"
+        both = [self._sentinel, rebuilding]
+        self._holds(await self._begin(keys=both, args=[self._epoch]))
+        count = 0
+        batch: list[Item] = []
+        for item in self._everything():
+            batch.append(item)
+            if len(batch) == _BATCH:
                 count += len(batch)
-                await self._write(batch)
-            await self._client.rename(self._sentinel, whole)
-        except RedisError:
-            self._claimed = False
-            raise
-        finally:
-            self._sentinel = whole
+                if not self._holds(await self._write(rebuilding, batch)):
+                    return False
+                batch = []
+        count += len(batch)
+        if batch and not self._holds(await self._write(rebuilding, batch)):
+            return False
+        if not self._holds(await self._end(keys=both, args=[self._epoch])):
+            return False
         _log.info(
             "view rebuilt",
-            view=whole,
+            view=self._sentinel,
             entries=count,
             seconds=round(monotonic_s() - started, 3),
         )
+        return True
 
-    async def _write(self, batch: Sequence[Item]) -> str:
+    async def _write(self, sentinel: str, batch: Sequence[Item]) -> object:
         args: list[str | bytes | float] = [self._epoch]
         for item in batch:
             args += (
@@ -235,7 +267,7 @@ class PartitionView:
             )
             for op in item.index:
                 args += (op.index, "" if op.score is None else repr(op.score), op.member)
-        return _text(await self._put(keys=[self._sentinel], args=args))
+        return cast(object, await self._put(keys=[sentinel], args=args))
 
 
 class Views:
