@@ -10,6 +10,7 @@ import contextvars
 import inspect
 import json
 import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NoReturn, cast
 
@@ -190,6 +191,10 @@ class Guard(grpc.aio.ServerInterceptor):
                 return response
             except MawjaError as error:
                 await _abort(context, name, started, error)
+            except grpc.aio.BaseError:
+                raise
+            except Exception as error:
+                await _failed(context, name, started, error)
             finally:
                 inflight.dec()
 
@@ -217,6 +222,10 @@ class Guard(grpc.aio.ServerInterceptor):
                     metrics.RPC_SECONDS.labels(name, "OK").observe(time.perf_counter() - started)
                 except MawjaError as error:
                     await _abort(context, name, started, error)
+                except grpc.aio.BaseError:
+                    raise
+                except Exception as error:
+                    await _failed(context, name, started, error)
 
         return handle
 
@@ -229,6 +238,22 @@ async def _abort(
     if code == "UNAVAILABLE":
         _log.warning("a call could not be served", method=name, why=str(error))
     await context.abort_with_status(rpc_status.to_status(_status(error)))
+    raise AssertionError("abort raises")
+
+
+async def _failed(
+    context: grpc.aio.ServicerContext[Any, Any], name: str, started: float, error: Exception
+) -> NoReturn:
+    # Left to itself gRPC tells the caller the exception's words, which may be a person's.
+    metrics.RPC_SECONDS.labels(name, "INTERNAL").observe(time.perf_counter() - started)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    _log.error(
+        "a call failed in a way that nobody foresaw",
+        method=name,
+        error=type(error).__name__,
+        where=f"{last.filename}:{last.lineno}",
+    )
+    await context.abort(grpc.StatusCode.INTERNAL, "the service failed on this call; see its log")
     raise AssertionError("abort raises")
 
 
