@@ -23,12 +23,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from services.runtime import clock, log, metrics, rpc, stop, store, trace
 from services.runtime.config import Settings
 from services.runtime.consume import Worker
-from services.runtime.errors import MawjaError
+from services.runtime.errors import ConfigError, MawjaError
 from services.runtime.identity import Verifier
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer
 
 DRAIN_S = 20.0
+_LAST_WORD_S = 0.2
 _log = log.get("service")
 
 
@@ -92,13 +93,15 @@ async def _run(room: str, settings: Settings, build: Build) -> int:
 
 async def _serve(service: Service, stopping: asyncio.Event) -> int:
     settings = service.settings
-    states = health.aio.HealthServicer()
+    states = _Health(service.ending)
     health_pb2_grpc.add_HealthServicer_to_server(states, service.server)
     await states.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
     # Liveness asks for this one: it never depends on Kafka or Redis, which a restart can't mend.
     await states.set("live", health_pb2.HealthCheckResponse.SERVING)
-    service.ports["grpc"] = service.server.add_insecure_port(settings.listen)
-    service.ports["metrics"] = metrics.serve(settings.metrics)
+    service.ports["grpc"] = listening(
+        "MAWJA_LISTEN", settings.listen, service.server.add_insecure_port
+    )
+    service.ports["metrics"] = listening("MAWJA_METRICS", settings.metrics, metrics.serve)
     await service.server.start()
 
     running: list[asyncio.Task[Any]] = [asyncio.create_task(w.run()) for w in service.workers]
@@ -106,19 +109,19 @@ async def _serve(service: Service, stopping: asyncio.Event) -> int:
     watch = asyncio.create_task(_watch_readiness(service, states))
     stopped = asyncio.create_task(stopping.wait())
     try:
-        await asyncio.wait([*running, stopped], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*running, watch, stopped], return_when=asyncio.FIRST_COMPLETED)
         _log.info("stopping", asked=stopping.is_set())
     finally:
         watch.cancel()
         stopped.cancel()
-        await states.enter_graceful_shutdown()
+        await states.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
         service.ending.set()
         await service.server.stop(grace=DRAIN_S)
         for worker in service.workers:
             worker.stop()
         for task in running[len(service.workers) :]:
             task.cancel()
-        results = await asyncio.gather(*running, return_exceptions=True)
+        results = await asyncio.gather(*running, watch, return_exceptions=True)
     for result in results:
         if isinstance(result, MawjaError):
             raise result
@@ -128,8 +131,44 @@ async def _serve(service: Service, stopping: asyncio.Event) -> int:
     return 0 if stopping.is_set() else 1
 
 
+def listening(name: str, address: str, listen: Callable[[str], int]) -> int:
+    """The port that was bound. Raises ConfigError when `address`, from setting `name`, can't be."""
+    try:
+        return listen(address)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise cannot_listen(name, address) from error
+
+
+def cannot_listen(name: str, address: str) -> ConfigError:
+    """The error of a setting whose address is not to be had."""
+    return ConfigError(
+        f"{name} is {address} and cannot be listened at: is the port taken, or the host not "
+        "this machine's?"
+    )
+
+
 async def _as_task(task: Callable[[], Awaitable[None]]) -> None:
     await task()
+
+
+class _Health(health.aio.HealthServicer):
+    """Health whose watchers are told of the end and let go: they would hold up the drain."""
+
+    def __init__(self, ending: asyncio.Event) -> None:
+        super().__init__()
+        self._ending = ending
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
+        """Tells every change until the process ends."""
+        watching = asyncio.ensure_future(super().Watch(request, context))
+        ending = asyncio.create_task(self._ending.wait())
+        try:
+            await asyncio.wait((watching, ending), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((watching,), timeout=_LAST_WORD_S)
+        finally:
+            ending.cancel()
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
 
 async def _watch_readiness(service: Service, states: health.aio.HealthServicer) -> None:
