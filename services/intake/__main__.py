@@ -16,12 +16,15 @@ async def build(service: Service) -> None:
     """Adds intake's server, webhook, worker and index to the process."""
     settings = service.settings
     reader = LogReader(settings.kafka, f"{service.replica}-reader")
-    index = Index(service.redis, reader, settings.partitions)
+    service.closing.push_async_callback(reader.close)
+    index = Index(service.redis, reader, settings.partitions, service.replica)
     submitter = Submitter(
         service.keyring, index, service.producer, reader, settings.partitions, settings.inflight
     )
     service_pb2_grpc.add_IntakeServiceServicer_to_server(
-        IntakeServicer(submitter, service.keyring, service.producer, settings.partitions),
+        IntakeServicer(
+            submitter, service.keyring, service.producer, settings.partitions, service.ending
+        ),
         service.server,
     )
     webhook = Webhook(submitter, settings.keys)

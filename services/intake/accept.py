@@ -3,6 +3,7 @@
 Checks what the proto's rules can't: time, number, and what the caller may claim.
 """
 
+import contextlib
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from services.runtime import ids, rpc
 from services.runtime.errors import Forbidden, Invalid, Violation
 from services.runtime.identity import Caller
 from services.runtime.numbers import is_synthetic, line_of
-from services.runtime.privacy import Keyring
+from services.runtime.privacy import Erased, Keyring
 from services.runtime.topics import partition_of
 
 AHEAD_MS = 5 * 60_000
@@ -54,14 +55,19 @@ def number_rules(field: str, number: str, drill: bool) -> list[Violation]:
 
 
 def prepare(
-    contact: service_pb2.Contact, caller: Caller, keyring: Keyring, partitions: int, now_ms: int
+    contact: service_pb2.Contact,
+    caller: Caller,
+    keyring: Keyring,
+    partitions: int,
+    now_ms: int,
+    ahead_ms: int = AHEAD_MS,
 ) -> Prepared:
     """Checks `contact` whole and seals what is personal. Raises Invalid or Forbidden."""
     found = rpc.violations(contact, "contact")
     number = contact.number
     if not found:
         found = number_rules("contact.number", number, contact.drill)
-    if contact.event_ms > now_ms + AHEAD_MS:
+    if contact.event_ms > now_ms + ahead_ms:
         found.append(Violation("contact.event_ms", "must not be more than 5 minutes ahead"))
     if found:
         raise Invalid(found)
@@ -109,7 +115,10 @@ def prepare(
 def differences(
     contact: service_pb2.Contact, first: events_pb2.ContactAccepted, keyring: Keyring
 ) -> list[str]:
-    """The fields in which a contact differs from the first one that was taken with its key."""
+    """The fields in which a contact differs from the first one that was taken with its key.
+
+    What was erased meanwhile cannot be compared, and is not named.
+    """
     sealed = {
         "number": first.sealed_number,
         "handle": first.sealed_handle,
@@ -132,12 +141,12 @@ def differences(
         )
         if getattr(contact, name) != getattr(first, name)
     ]
-    differing += [
-        name
-        for name, value in sealed.items()
-        if getattr(contact, name) != keyring.unseal(name, value)
-    ]
-    return sorted(differing)
+    for name, value in sealed.items():
+        with contextlib.suppress(Erased):
+            if getattr(contact, name) != keyring.unseal(name, value):
+                differing.append(name)
+    # The fact does not repeat whether the number was withheld: it is what is left.
+    return sorted(differing) or ["withheld"]
 
 
 def call_event(

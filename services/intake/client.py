@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
@@ -18,11 +18,28 @@ from services.runtime import rpc
 from services.runtime.clock import monotonic_s
 
 _WINDOW = 900
+# Set by intake's server in a stream's initial metadata: contacts may travel in bundles.
+_BUNDLES = "mawja-bundles"
+_BUNDLE = 100
+_LINGER_S = 0.02
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+_CODES = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.INTERNAL,
+    }
+)
+"""How a stream may end for reasons that connecting again mends."""
 _RETRY = {grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], grpc.StatusCode.UNAVAILABLE.value[0]}
 _BATCH = 500
 _COMPANY_S = 0.02
 
+_Call = grpc.aio.StreamStreamCall[
+    service_pb2.SubmitContactsRequest, service_pb2.SubmitContactsResponse
+]
 Answered = Callable[[service_pb2.SubmitContactsResponse], None]
 
 
@@ -62,12 +79,22 @@ class ContactStream:
         self._later: set[asyncio.TimerHandle] = set()
         self.counts = Counts()
         self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, _: asyncio.Task[None]) -> None:
+        # Whoever waits for room learns that there will be none.
+        for _place in range(_WINDOW):
+            self._room.release()
 
     async def submit(self, contact: service_pb2.Contact, answered: Answered) -> None:
-        """Queues one contact. Waits while 900 are unanswered."""
+        """Queues one contact. Waits while 900 are unanswered.
+
+        Raises grpc.aio.AioRpcError when intake refuses the stream itself, e.g. its token.
+        """
         await self._room.acquire()
         if self._task.done():
             self._task.result()
+            raise RuntimeError("this stream was closed")
         sequence = self._next
         self._next += 1
         request = service_pb2.SubmitContactsRequest(sequence=sequence, contact=contact)
@@ -98,20 +125,19 @@ class ContactStream:
             self._queue = deque(sorted(self._unanswered))
             self.counts.resent += sum(s.on_stream >= 0 for s in self._unanswered.values())
             self._wake.set()
-            call = self._stub.SubmitContacts(self._requests(self._stream), metadata=self._metadata)
+            call = self._stub.SubmitContacts(metadata=self._metadata)
+            writing = asyncio.create_task(self._write(call, self._stream))
             try:
                 async for answer in call:
                     failures = 0
-                    self._take(answer)
+                    for one in answer.bundle or (answer,):
+                        self._take(one)
             except grpc.aio.AioRpcError as error:
-                if error.code() not in (
-                    grpc.StatusCode.UNAVAILABLE,
-                    grpc.StatusCode.CANCELLED,
-                    grpc.StatusCode.RESOURCE_EXHAUSTED,
-                    grpc.StatusCode.UNKNOWN,
-                ):
+                if error.code() not in _CODES:
                     raise
             finally:
+                writing.cancel()
+                await asyncio.gather(writing, return_exceptions=True)
                 call.cancel()
             if self._closing and not self._unanswered:
                 return
@@ -119,17 +145,37 @@ class ContactStream:
             await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
             failures += 1
 
-    async def _requests(self, stream: int) -> AsyncIterator[service_pb2.SubmitContactsRequest]:
-        while stream == self._stream:
-            while self._queue:
+    async def _write(self, call: _Call, stream: int) -> None:
+        # A server that does not bundle may say nothing before its first answer.
+        said = asyncio.ensure_future(call.initial_metadata())
+        try:
+            await self._write_queued(call, stream, said)
+        finally:
+            said.cancel()
+            await asyncio.gather(said, return_exceptions=True)
+
+    async def _write_queued(
+        self, call: _Call, stream: int, said: asyncio.Future[grpc.aio.Metadata]
+    ) -> None:
+        while not (self._closing and not self._unanswered):
+            if not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            bundles = said.done() and said.result().get(_BUNDLES) == "1"
+            if bundles and len(self._queue) < _BUNDLE and not self._closing:
+                await asyncio.sleep(_LINGER_S)
+            requests: list[service_pb2.SubmitContactsRequest] = []
+            while self._queue and len(requests) < (_BUNDLE if bundles else 1):
                 sent = self._unanswered.get(self._queue.popleft())
                 if sent is not None:
                     sent.on_stream = stream
-                    yield sent.request
-            if self._closing and not self._unanswered:
-                return
-            self._wake.clear()
-            await self._wake.wait()
+                    requests.append(sent.request)
+            if len(requests) == 1:
+                await call.write(requests[0])
+            elif requests:
+                await call.write(service_pb2.SubmitContactsRequest(bundle=requests))
+        await call.done_writing()
 
     def _take(self, answer: service_pb2.SubmitContactsResponse) -> None:
         sent = self._unanswered.get(answer.sequence)
@@ -212,11 +258,7 @@ class CallReporter:
                     self.refused.extend(answer.refused)
                     self._wake.set()
             except grpc.aio.AioRpcError as error:
-                if error.code() not in (
-                    grpc.StatusCode.UNAVAILABLE,
-                    grpc.StatusCode.CANCELLED,
-                    grpc.StatusCode.UNKNOWN,
-                ):
+                if error.code() not in _CODES:
                     raise
             finally:
                 writing.cancel()

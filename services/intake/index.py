@@ -9,8 +9,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
+from uuid import UUID
 
 import redis.asyncio as redis
+from google.protobuf.message import DecodeError
 from mawja.intake.v1 import events_pb2
 from redis.exceptions import RedisError
 
@@ -20,10 +22,11 @@ from services.runtime.errors import Away
 from services.runtime.own import LogReader, Record
 from services.runtime.topics import CONTACT_ACCEPTED, DAY_MS
 
+_log = log.get("intake.index")
 KEPT_S = 7 * 24 * 3600
 _SENTINEL = "intake:whole"
 _LOCK = "intake:rebuilding"
-_LOCK_S = 30
+_LOCK_S = 10
 _BATCH = 1000
 # A record may be on its way to Kafka from another replica whose claim was flushed: it must be in
 # the topic before the topic's end is looked up.
@@ -53,6 +56,18 @@ for i = 1, #KEYS do
   else macs[i] = old end
 end
 return macs
+"""
+# KEYS: the lock, the sentinel. ARGV: whose lock it is, the time. The index is whole only if the
+# lock stood all the while: a flush takes it away, together with a part of what was read back.
+_WHOLE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2])
+redis.call('DEL', KEYS[1])
+return 1
+"""
+# KEYS: the lock. ARGV: whose lock it is.
+_RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 """
 
 
@@ -100,12 +115,17 @@ class Index:
         client: "redis.Redis",
         reader: LogReader,
         partitions: int,
+        replica: str,
         clock: Callable[[], int] = now_ms,
     ) -> None:
         self._client = client
         self._reader = reader
         self._partitions = partitions
+        self._replica = replica
+        self._rebuilds = 0
         self._clock = clock
+        self._make_whole = client.register_script(_WHOLE)
+        self._release = client.register_script(_RELEASE)
         self._claim = client.register_script(_CLAIM)
         self._complete = client.register_script(_COMPLETE)
         self._whole = asyncio.Event()
@@ -163,25 +183,14 @@ class Index:
 
     async def keep(self) -> None:
         """Watches over the index for ever: reads it back whenever Redis has lost it."""
-        logger = log.get("intake.index")
         while True:
             self._lost.clear()
             try:
                 if not await self._client.exists(_SENTINEL):
                     self._whole.clear()
-                    if not await self._client.set(_LOCK, "1", nx=True, ex=_LOCK_S):
+                    if not await self._rebuild():
                         await asyncio.sleep(0.2)
                         continue
-                    started = monotonic_s()
-                    count = await self._read_back()
-                    await self._client.set(_SENTINEL, str(self._clock()))
-                    await self._client.delete(_LOCK)
-                    metrics.VIEW_REBUILDS.labels("intake").inc()
-                    logger.info(
-                        "index of keys read back",
-                        entries=count,
-                        seconds=round(monotonic_s() - started, 3),
-                    )
                 self._whole.set()
                 # A flush is noticed by the next claim; this look finds it when nothing comes in.
                 await asyncio.wait_for(self._lost.wait(), timeout=1.0)
@@ -189,8 +198,33 @@ class Index:
                 continue
             except RedisError as error:
                 self._whole.clear()
-                logger.warning("Redis is away; nothing is taken", error=type(error).__name__)
+                _log.warning("Redis is away; nothing is taken", error=type(error).__name__)
                 await asyncio.sleep(0.5)
+            except Away as error:
+                _log.warning("the index cannot be read back; nothing is taken", why=str(error))
+                await asyncio.sleep(0.5)
+
+    async def _rebuild(self) -> bool:
+        """False when another replica is at it, or Redis was flushed once more meanwhile."""
+        self._rebuilds += 1
+        mine = f"{self._replica}:{self._rebuilds}"
+        if not await self._client.set(_LOCK, mine, nx=True, ex=_LOCK_S):
+            return False
+        started = monotonic_s()
+        try:
+            count = await self._read_back()
+            whole = await self._make_whole(keys=[_LOCK, _SENTINEL], args=[mine, self._clock()])
+        finally:
+            # Also when Kafka went away: another replica may be able to.
+            await self._release(keys=[_LOCK], args=[mine])
+        if whole:
+            metrics.VIEW_REBUILDS.labels("intake").inc()
+            _log.info(
+                "index of keys read back",
+                entries=count,
+                seconds=round(monotonic_s() - started, 3),
+            )
+        return bool(whole)
 
     async def _read_back(self) -> int:
         partitions = range(self._partitions)
@@ -214,12 +248,19 @@ class Index:
             batch.clear()
 
         async def each(record: Record) -> None:
-            event = events_pb2.ContactAccepted.FromString(record.value or b"")
-            entry = Entry(event.body_mac, event.accepted_ms, record.partition, record.offset)
+            try:
+                event = events_pb2.ContactAccepted.FromString(record.value or b"")
+                key = UUID(event.contact_id).bytes
+                packed = Entry(
+                    event.body_mac, event.accepted_ms, record.partition, record.offset
+                ).pack()
+            except (DecodeError, ValueError, OverflowError):
+                # No contact, so no key: dedup sets it aside and says so.
+                _log.error("not a contact", topic=record.topic, offset=record.offset)
+                return
             ttl = KEPT_S - (self._clock() - event.accepted_ms) // 1000
             if ttl > 0:
-                key = bytes.fromhex(event.contact_id.replace("-", ""))
-                batch.append((b"i:" + key, entry.pack(), ttl))
+                batch.append((b"i:" + key, packed, min(ttl, KEPT_S)))
             if len(batch) >= _BATCH:
                 await flush()
 

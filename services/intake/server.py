@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import grpc
@@ -15,27 +15,38 @@ from services.intake.accept import call_event
 from services.intake.submit import Submitter
 from services.runtime import metrics, rpc
 from services.runtime.clock import now_ms
-from services.runtime.errors import Conflict, Invalid, MawjaError, NotFound, Violation
-from services.runtime.privacy import Keyring, mask
+from services.runtime.errors import Away, Conflict, Invalid, MawjaError, NotFound, Violation
+from services.runtime.identity import Caller
+from services.runtime.privacy import Erased, Keyring, mask
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.topics import CALL_EVENT, partition_of
 
 UNANSWERED = 1_000
 """Contacts of one stream that may be under way; beyond it the stream is not read."""
+BUNDLES = "mawja-bundles"
+"""The initial metadata by which a sender knows that it may send bundles."""
+_BUNDLE = 200
 
 _Context = grpc.aio.ServicerContext
+_R = TypeVar("_R")
 
 
 class IntakeServicer(service_pb2_grpc.IntakeServiceServicer):
     """See protos/mawja/intake/v1/service.proto."""
 
     def __init__(
-        self, submitter: Submitter, keyring: Keyring, producer: Producer, partitions: int
+        self,
+        submitter: Submitter,
+        keyring: Keyring,
+        producer: Producer,
+        partitions: int,
+        ending: asyncio.Event,
     ) -> None:
         self._submitter = submitter
         self._keyring = keyring
         self._producer = producer
         self._partitions = partitions
+        self._ending = ending
 
     async def SubmitContact(
         self, request: service_pb2.SubmitContactRequest, context: _Context[Any, Any]
@@ -55,67 +66,21 @@ class IntakeServicer(service_pb2_grpc.IntakeServiceServicer):
         context: _Context[Any, Any],
     ) -> AsyncIterator[service_pb2.SubmitContactsResponse]:
         """Takes contacts as they come."""
-        caller, traceparent = rpc.CALLER.get(), rpc.TRACEPARENT.get()
-        answers: asyncio.Queue[service_pb2.SubmitContactsResponse | None] = asyncio.Queue()
-        room = asyncio.Semaphore(UNANSWERED)
-        explaining: set[asyncio.Task[None]] = set()
-
-        def answer(sequence: int, error: MawjaError | None, accepted: Any = None) -> None:
-            response = service_pb2.SubmitContactsResponse(sequence=sequence)
-            if error is None:
-                response.accepted.CopyFrom(accepted)
-            else:
-                response.refused.CopyFrom(refusal(error))
-            answers.put_nowait(response)
-            room.release()
-
-        async def explain(request: service_pb2.SubmitContactsRequest, error: Conflict) -> None:
-            # Without the list of fields the plain refusal stands.
-            with contextlib.suppress(MawjaError):
-                error = await self._submitter.explain_conflict(request.contact, error)
-            answer(request.sequence, error)
-
-        def settled(
-            request: service_pb2.SubmitContactsRequest,
-            future: asyncio.Future[service_pb2.SubmitContactResponse],
-        ) -> None:
-            if future.cancelled():
-                return
-            error = future.exception()
-            if isinstance(error, Conflict):
-                task = asyncio.get_running_loop().create_task(explain(request, error))
-                explaining.add(task)
-                task.add_done_callback(explaining.discard)
-            elif error is None or isinstance(error, MawjaError):
-                answer(request.sequence, error, None if error else future.result())
-            else:
-                answers.put_nowait(None)
-
-        async def read() -> None:
-            try:
-                async for request in request_iterator:
-                    await room.acquire()
-                    try:
-                        future = self._submitter.submit(request.contact, caller, traceparent)
-                    except MawjaError as error:
-                        answer(request.sequence, error)
-                        continue
-                    future.add_done_callback(
-                        lambda done, request=request: settled(request, done)  # type: ignore[misc]
-                    )
-                # Every place in the room free again: everything has been answered.
-                for _ in range(UNANSWERED):
-                    await room.acquire()
-            finally:
-                answers.put_nowait(None)
-
-        reading = asyncio.create_task(read())
+        await context.send_initial_metadata(((BUNDLES, "1"),))
+        stream = _Stream(self._submitter, rpc.CALLER.get(), rpc.TRACEPARENT.get(), self._ending)
+        reading = asyncio.create_task(stream.read(request_iterator))
+        stopping = asyncio.create_task(self._stop(reading))
         try:
-            while (response := await answers.get()) is not None:
+            async for response in stream.answers(reading):
                 yield response
-            await reading
         finally:
+            stopping.cancel()
             reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def _stop(self, reading: asyncio.Task[None]) -> None:
+        await self._ending.wait()
+        reading.cancel()
 
     async def ReportCalls(
         self,
@@ -124,7 +89,7 @@ class IntakeServicer(service_pb2_grpc.IntakeServiceServicer):
     ) -> AsyncIterator[service_pb2.ReportCallsResponse]:
         """Takes call events, a batch at a time, in order."""
         caller = rpc.CALLER.get()
-        async for request in request_iterator:
+        async for request in _until(self._ending, request_iterator):
             if not 1 <= len(request.calls) <= 500:
                 raise Invalid([Violation("calls", "must be 1 to 500 events")])
             response = service_pb2.ReportCallsResponse(sequence=request.sequence)
@@ -171,8 +136,146 @@ class IntakeServicer(service_pb2_grpc.IntakeServiceServicer):
             drill=first.drill,
             event_ms=first.event_ms,
             accepted_ms=first.accepted_ms,
-            masked_number=mask(self._keyring.unseal("number", first.sealed_number)),
+            masked_number=self._masked(first),
         )
+
+    def _masked(self, first: events_pb2.ContactAccepted) -> str:
+        try:
+            return mask(self._keyring.unseal("number", first.sealed_number))
+        except Erased:
+            return ""
+
+
+async def _until(ending: asyncio.Event, requests: AsyncIterator[_R]) -> AsyncIterator[_R]:
+    """`requests`, to the end of the sender's side. Raises Away when the process ends before."""
+    ended = asyncio.ensure_future(ending.wait())
+    try:
+        while True:
+            following = asyncio.ensure_future(anext(requests))
+            try:
+                await asyncio.wait((following, ended), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not following.done():
+                    following.cancel()
+            if following.cancelled() or not following.done():
+                raise Away("intake is stopping; connect again and send what was not answered")
+            try:
+                yield following.result()
+            except StopAsyncIteration:
+                return
+    finally:
+        ended.cancel()
+
+
+class _Stream:
+    """One SubmitContacts: reads contacts while there is room, and hands out answers as they come,
+    many in one message to a sender that does the same."""
+
+    def __init__(
+        self,
+        submitter: Submitter,
+        caller: Caller,
+        traceparent: str | None,
+        ending: asyncio.Event,
+    ) -> None:
+        self._submitter = submitter
+        self._caller = caller
+        self._traceparent = traceparent
+        self._ending = ending
+        self._room = asyncio.Semaphore(UNANSWERED)
+        self._unanswered = 0
+        self._bundles = False
+        self._answered: list[service_pb2.SubmitContactsResponse] = []
+        self._wake = asyncio.Event()
+        self._explaining: set[asyncio.Task[None]] = set()
+
+    async def read(
+        self, request_iterator: AsyncIterator[service_pb2.SubmitContactsRequest]
+    ) -> None:
+        """Submits what comes in, to the end of the sender's side."""
+        try:
+            async for request in request_iterator:
+                if request.bundle:
+                    self._bundles = True
+                    for element in request.bundle:
+                        await self._room.acquire()
+                        self._submit(element)
+                else:
+                    await self._room.acquire()
+                    self._submit(request)
+        finally:
+            self._wake.set()
+
+    def _submit(self, request: service_pb2.SubmitContactsRequest) -> None:
+        self._unanswered += 1
+        try:
+            future = self._submitter.submit(request.contact, self._caller, self._traceparent)
+        except MawjaError as error:
+            self._refuse(request.sequence, error)
+            return
+        future.add_done_callback(lambda done: self._settled(request, done))
+
+    def _settled(
+        self,
+        request: service_pb2.SubmitContactsRequest,
+        future: asyncio.Future[service_pb2.SubmitContactResponse],
+    ) -> None:
+        if future.cancelled():
+            self._refuse(request.sequence, Away("intake is stopping; send again"))
+            return
+        error = future.exception()
+        if error is None:
+            self._answer(
+                service_pb2.SubmitContactsResponse(
+                    sequence=request.sequence, accepted=future.result()
+                )
+            )
+        elif isinstance(error, Conflict):
+            task = asyncio.get_running_loop().create_task(self._explain(request, error))
+            self._explaining.add(task)
+            task.add_done_callback(self._explaining.discard)
+        elif isinstance(error, MawjaError):
+            self._refuse(request.sequence, error)
+        else:
+            raise AssertionError("a submitter's error is of the closed list") from error
+
+    async def _explain(self, request: service_pb2.SubmitContactsRequest, error: Conflict) -> None:
+        # Without the list of fields the plain refusal stands.
+        with contextlib.suppress(MawjaError):
+            error = await self._submitter.explain_conflict(request.contact, error)
+        self._refuse(request.sequence, error)
+
+    def _refuse(self, sequence: int, error: MawjaError) -> None:
+        self._answer(service_pb2.SubmitContactsResponse(sequence=sequence, refused=refusal(error)))
+
+    def _answer(self, response: service_pb2.SubmitContactsResponse) -> None:
+        self._answered.append(response)
+        self._wake.set()
+
+    async def answers(
+        self, reading: asyncio.Task[None]
+    ) -> AsyncIterator[service_pb2.SubmitContactsResponse]:
+        """The answers, until everything that was read has one. Raises Away when the process ends
+        before the sender does."""
+        while not (reading.done() and not self._unanswered):
+            self._wake.clear()
+            await self._wake.wait()
+            while self._answered:
+                answered, self._answered = self._answered, []
+                self._unanswered -= len(answered)
+                for _ in answered:
+                    self._room.release()
+                if not self._bundles:
+                    for response in answered:
+                        yield response
+                else:
+                    for start in range(0, len(answered), _BUNDLE):
+                        yield service_pb2.SubmitContactsResponse(
+                            bundle=answered[start : start + _BUNDLE]
+                        )
+        if reading.cancelled() and self._ending.is_set():
+            raise Away("intake is stopping; connect again and send what was not answered")
+        await reading
 
 
 def refusal(error: MawjaError) -> service_pb2.Refusal:

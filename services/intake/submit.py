@@ -5,13 +5,15 @@ that came in while the last ones were on their way (group commit).
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
 
 from mawja.intake.v1 import events_pb2, service_pb2
 
 from services.intake import shed
-from services.intake.accept import Prepared, differences, prepare
+from services.intake.accept import AHEAD_MS, Prepared, differences, prepare
 from services.intake.index import Entry, Index
-from services.runtime import log, metrics, trace
+from services.runtime import log, metrics, rpc, trace
 from services.runtime.clock import now_ms
 from services.runtime.errors import Away, Conflict, MawjaError, Overloaded
 from services.runtime.identity import Caller
@@ -26,6 +28,8 @@ _ROUNDS = 2
 # A round costs about as much as taking fifty contacts, so a small one waits a moment for company.
 _COMPANY = 64
 _COMPANY_S = 0.004
+# A source that is not told in this time would give up waiting by itself.
+_ANSWER_S = 8.0
 
 Answer = service_pb2.SubmitContactResponse
 
@@ -50,15 +54,21 @@ class Submitter:
         self._limit = limit
         self._inflight = 0
         self._refused_in_a_row = 0
+        metrics.INTAKE_INFLIGHT.set_function(lambda: self._inflight)
         self._waiting: list[tuple[Prepared, str | None, asyncio.Future[Answer]]] = []
-        self._taking: dict[str, tuple[bytes, asyncio.Future[Answer]]] = {}
+        self._taking: dict[str, tuple[Prepared, asyncio.Future[Answer]]] = {}
         self._rounds = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def submit(
-        self, contact: service_pb2.Contact, caller: Caller, traceparent: str | None = None
+        self,
+        contact: service_pb2.Contact,
+        caller: Caller,
+        traceparent: str | None = None,
+        ahead_ms: int = AHEAD_MS,
     ) -> "asyncio.Future[Answer]":
-        """Starts taking one contact; the future is done when Kafka has it.
+        """Starts taking one contact; the future is done when Kafka has it. `ahead_ms` is how far
+        the contact's time may be ahead of our clock.
 
         Raises Invalid, Forbidden or Overloaded at once; the future raises Conflict or Away.
         """
@@ -72,34 +82,37 @@ class Submitter:
                 shed.retry_after_ms(self._refused_in_a_row),
             )
         try:
-            prepared = prepare(contact, caller, self._keyring, self._partitions, now_ms())
+            prepared = prepare(contact, caller, self._keyring, self._partitions, now_ms(), ahead_ms)
         except MawjaError:
             metrics.CONTACTS.labels(str(contact.channel), "invalid").inc()
             raise
         self._refused_in_a_row = 0
         taking = self._taking.get(prepared.contact_id)
         if taking is not None:
-            return self._join(prepared, *taking)
+            return self._join(contact, prepared, *taking)
         with trace.span("intake.submit", traceparent) as passed_on:
             future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-            self._taking[prepared.contact_id] = (prepared.mac, future)
+            self._taking[prepared.contact_id] = (prepared, future)
             self._inflight += 1
-            metrics.INTAKE_INFLIGHT.set(self._inflight)
             future.add_done_callback(lambda _: self._done(prepared))
             self._waiting.append((prepared, passed_on, future))
         self._start_round()
         return future
 
     def _join(
-        self, prepared: Prepared, mac: bytes, future: "asyncio.Future[Answer]"
+        self,
+        contact: service_pb2.Contact,
+        prepared: Prepared,
+        first: Prepared,
+        future: "asyncio.Future[Answer]",
     ) -> "asyncio.Future[Answer]":
         # The same key is being taken right now. A copy, so that one caller's cancelling leaves
         # the others their answer.
         joined: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if mac != prepared.mac:
-            joined.set_exception(
-                Conflict("the idempotency key is being used with another body right now")
-            )
+        if first.mac != prepared.mac:
+            metrics.CONTACTS.labels(prepared.channel, "conflict").inc()
+            differing = differences(contact, first.event, self._keyring)
+            joined.set_exception(_different(differing))
             return joined
 
         def copy(done: "asyncio.Future[Answer]") -> None:
@@ -116,7 +129,6 @@ class Submitter:
 
     def _done(self, prepared: Prepared) -> None:
         self._inflight -= 1
-        metrics.INTAKE_INFLIGHT.set(self._inflight)
         self._taking.pop(prepared.contact_id, None)
 
     def _start_round(self) -> None:
@@ -136,7 +148,10 @@ class Submitter:
                 del self._waiting[: len(batch)]
                 try:
                     await self._take(batch)
-                except MawjaError as error:
+                except Exception as error:
+                    if not isinstance(error, MawjaError):
+                        _log.error("a round failed unforeseen", error=type(error).__name__)
+                        error = Away("intake failed on this contact; see its log")
                     for _, _, future in batch:
                         if not future.done():
                             future.set_exception(error)
@@ -155,13 +170,14 @@ class Submitter:
         ]
         held = await self._index.claim(claims)
         writing: list[tuple[Prepared, str | None, asyncio.Future[Answer]]] = []
+        outcomes: Counter[tuple[str, str]] = Counter()
         for (prepared, traceparent, future), entry in zip(batch, held, strict=True):
             if entry is None:
                 writing.append((prepared, traceparent, future))
             elif entry.mac != prepared.mac:
                 self._conflict(prepared, future)
             elif entry.offset is not None:
-                metrics.CONTACTS.labels(prepared.channel, "repeated").inc()
+                outcomes[prepared.channel, "repeated"] += 1
                 _settle(
                     future, Answer(contact_id=prepared.contact_id, accepted_ms=entry.accepted_ms)
                 )
@@ -170,12 +186,14 @@ class Submitter:
                 # would have. Of two records of one contact the first counts.
                 prepared.event.accepted_ms = entry.accepted_ms
                 writing.append((prepared, traceparent, future))
+        _count(outcomes)
         if writing:
             await self._write(writing)
 
     async def _write(
         self, writing: list[tuple[Prepared, str | None, "asyncio.Future[Answer]"]]
     ) -> None:
+        outcomes: Counter[tuple[str, str]] = Counter()
         sent = [
             await self._producer.send(
                 CONTACT_ACCEPTED,
@@ -186,7 +204,7 @@ class Submitter:
             )
             for prepared, traceparent, _ in writing
         ]
-        stands = await acknowledged(sent)
+        stands = await acknowledged(sent, _ANSWER_S)
         completed = await self._index.complete(
             [
                 (p.index_key, Entry(p.mac, p.event.accepted_ms, p.partition, at.offset))
@@ -195,11 +213,12 @@ class Submitter:
         )
         for (prepared, _, future), ours in zip(writing, completed, strict=True):
             if ours:
-                metrics.CONTACTS.labels(prepared.channel, "accepted").inc()
+                outcomes[prepared.channel, "accepted"] += 1
                 accepted_ms = prepared.event.accepted_ms
                 _settle(future, Answer(contact_id=prepared.contact_id, accepted_ms=accepted_ms))
             else:
                 self._conflict(prepared, future)
+        _count(outcomes)
 
     def _conflict(self, prepared: Prepared, future: "asyncio.Future[Answer]") -> None:
         metrics.CONTACTS.labels(prepared.channel, "conflict").inc()
@@ -213,23 +232,28 @@ class Submitter:
         first = await self.first(prepared.index_key)
         if first is None:
             return error
-        fields = ", ".join(differences(contact, first, self._keyring))
-        return Conflict(f"the idempotency key was used with another body; different: {fields}")
+        return _different(differences(contact, first, self._keyring))
 
     async def first(self, index_key: bytes) -> events_pb2.ContactAccepted | None:
         """The contact that was taken with a key, read from Kafka; None when there is none yet."""
         entry = await self._index.lookup(index_key)
         if entry is None or entry.offset is None:
             return None
-        found: list[bytes] = []
-        await self._reader.read(
-            CONTACT_ACCEPTED,
-            entry.partition,
-            entry.offset,
-            entry.offset + 1,
-            lambda record: found.append(record.value or b""),
+        record = await self._reader.one(
+            CONTACT_ACCEPTED, entry.partition, entry.offset, rpc.time_left_s()
         )
-        return events_pb2.ContactAccepted.FromString(found[0]) if found else None
+        return events_pb2.ContactAccepted.FromString(record.value or b"") if record else None
+
+
+def _different(fields: Sequence[str]) -> Conflict:
+    return Conflict(
+        f"the idempotency key was used with another body; different: {', '.join(fields)}"
+    )
+
+
+def _count(outcomes: Counter[tuple[str, str]]) -> None:
+    for labels, count in outcomes.items():
+        metrics.CONTACTS.labels(*labels).inc(count)
 
 
 def _settle(future: "asyncio.Future[Answer]", answer: Answer) -> None:

@@ -21,23 +21,29 @@ from mawja.intake.v1 import service_pb2
 
 from services.intake.server import refusal
 from services.intake.submit import Submitter
-from services.runtime import rpc
+from services.runtime import log, rpc
 from services.runtime.clock import Millis, now_ms
 from services.runtime.errors import Conflict, Invalid, MawjaError, Violation
 from services.runtime.identity import Caller, Role, Unauthenticated
+from services.runtime.service import cannot_listen
 
+_log = log.get("intake.webhook")
 TOLERANCE_S = 300
 _LARGEST = 64 * 1024
+_LEAST_SECRET = 24
+"""Bytes; Standard Webhooks asks for 24 to 64."""
 _SOURCE = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 _HTTP = {3: 400, 6: 409, 7: 403, 8: 429, 14: 503, 16: 401}
 
 
 def verify(secret: bytes, delivery: str, timestamp: str, body: bytes, signatures: str) -> bool:
     """Whether one of the space-separated signatures is right. Constant time."""
-    signed = f"{delivery}.{timestamp}.".encode() + body
-    expected = base64.b64encode(hmac.digest(secret, signed, "sha256")).decode()
+    # Headers are bytes that may be anything: what is not UTF-8 comes as surrogates.
+    signed = f"{delivery}.{timestamp}.".encode(errors="surrogateescape") + body
+    expected = b"v1," + base64.b64encode(hmac.digest(secret, signed, "sha256"))
     return any(
-        hmac.compare_digest(f"v1,{expected}", candidate) for candidate in signatures.split(" ")
+        hmac.compare_digest(expected, candidate.encode(errors="surrogateescape"))
+        for candidate in signatures.split(" ")
     )
 
 
@@ -51,13 +57,16 @@ class Webhook:
         self._runner: web.AppRunner | None = None
 
     async def start(self, address: str) -> int:
-        """Listens at host:port and returns the port that was bound."""
+        """Listens at host:port and returns the port that was bound. Raises ConfigError."""
         app = web.Application(client_max_size=_LARGEST)
         app.router.add_post("/v1/webhooks/{source}", self._take)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         host, _, port = address.rpartition(":")
-        await web.TCPSite(self._runner, host, int(port)).start()
+        try:
+            await web.TCPSite(self._runner, host, int(port)).start()
+        except (OSError, ValueError) as error:
+            raise cannot_listen("MAWJA_WEBHOOK", address) from error
         return int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:
@@ -81,12 +90,20 @@ class Webhook:
             return _refused(await self._submitter.explain_conflict(contact, error))
         except MawjaError as error:
             return _refused(error)
+        except web.HTTPException:
+            raise
+        except Exception as error:
+            # Left to itself the framework logs the exception's words, which may be a person's.
+            _log.error("a delivery failed in a way that nobody foresaw", error=type(error).__name__)
+            return web.json_response(
+                {"code": 13, "message": "intake failed on this delivery; see its log"}, status=500
+            )
         return web.json_response({"contactId": answer.contact_id, "acceptedMs": answer.accepted_ms})
 
     def _authenticate(self, source: str, request: web.Request, body: bytes) -> None:
         # One sentence for every reason: nothing is told of which sources exist.
         wrong = Unauthenticated("the webhook's signature does not verify (Standard Webhooks, v1)")
-        if not _SOURCE.match(source):
+        if not _SOURCE.fullmatch(source):
             raise wrong
         try:
             encoded = (self._secrets / f"{source}.secret").read_text().strip()
@@ -95,8 +112,11 @@ class Webhook:
             timestamp = request.headers["webhook-timestamp"]
             signatures = request.headers["webhook-signature"]
             age_s = abs(self._clock() / 1000 - int(timestamp))
-        except (OSError, KeyError, ValueError, binascii.Error):
+        except (OSError, KeyError, ValueError, OverflowError, binascii.Error):
             raise wrong from None
+        if len(secret) < _LEAST_SECRET:
+            _log.error("a webhook's secret is too short and is not used", source=source)
+            raise wrong
         if age_s > TOLERANCE_S or not verify(secret, delivery, timestamp, body, signatures):
             raise wrong
 
@@ -104,7 +124,7 @@ class Webhook:
         contact = service_pb2.Contact()
         try:
             json_format.Parse(body, contact)
-        except (json_format.ParseError, UnicodeDecodeError):
+        except (json_format.ParseError, ValueError, RecursionError):
             # The parser's own words quote the body, which is personal.
             raise Invalid(
                 [Violation("(body)", "must be the JSON of mawja.intake.v1.Contact")]

@@ -158,27 +158,35 @@ Global___SubmitContactResponse: _TypeAlias = SubmitContactResponse  # noqa: Y015
 
 @_typing.final
 class SubmitContactsRequest(_message.Message):
-    """One contact of a stream."""
+    """One contact of a stream, or a bundle of them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     CONTACT_FIELD_NUMBER: _builtins.int
+    BUNDLE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The sender's number for this element; its answer carries it back."""
     @_builtins.property
     def contact(self) -> Global___Contact:
         """The contact."""
 
+    @_builtins.property
+    def bundle(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitContactsRequest]:
+        """Contacts that travel together, each with its own sequence and answer; then the two fields above
+        are not read. A bundle in a bundle is not read.
+        """
+
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
         contact: Global___Contact | None = ...,
+        bundle: _abc.Iterable[Global___SubmitContactsRequest] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "contact", b"contact", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -186,13 +194,14 @@ Global___SubmitContactsRequest: _TypeAlias = SubmitContactsRequest  # noqa: Y015
 
 @_typing.final
 class SubmitContactsResponse(_message.Message):
-    """The answer to one contact of a stream."""
+    """The answer to one contact of a stream, or a bundle of them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     ACCEPTED_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
+    BUNDLE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The number that the sender gave."""
     @_builtins.property
@@ -203,16 +212,21 @@ class SubmitContactsResponse(_message.Message):
     def refused(self) -> Global___Refusal:
         """It was not taken."""
 
+    @_builtins.property
+    def bundle(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitContactsResponse]:
+        """Answers that travel together, in the place of the fields above; only to a sender of bundles."""
+
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
         accepted: Global___SubmitContactResponse | None = ...,
         refused: Global___Refusal | None = ...,
+        bundle: _abc.Iterable[Global___SubmitContactsResponse] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "answer", b"answer", "refused", b"refused"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "answer", b"answer", "refused", b"refused", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "answer", b"answer", "bundle", b"bundle", "refused", b"refused", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["accepted", "refused"]  # noqa: Y015
     _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015

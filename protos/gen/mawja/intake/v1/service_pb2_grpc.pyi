@@ -43,6 +43,9 @@ class IntakeServiceStub:
     SubmitContacts: _grpc.StreamStreamMultiCallable[_service_pb2.SubmitContactsRequest, _service_pb2.SubmitContactsResponse]
     """Takes contacts as they come, with an answer for each, in any order. A refused contact does not
     end the stream. The server reads no further than 1,000 unanswered contacts.
+
+    Many contacts may travel in one message (`bundle`), which costs both sides a fraction; only to
+    a server whose initial metadata says `mawja-bundles: 1`.
     """
     ReportCalls: _grpc.StreamStreamMultiCallable[_service_pb2.ReportCallsRequest, _service_pb2.ReportCallsResponse]
     """Takes events of calls from the telephone system, with an answer for each batch."""
@@ -64,6 +67,9 @@ class IntakeServiceAsyncStub(IntakeServiceStub):
     SubmitContacts: _aio.StreamStreamMultiCallable[_service_pb2.SubmitContactsRequest, _service_pb2.SubmitContactsResponse]  # type: ignore[assignment]
     """Takes contacts as they come, with an answer for each, in any order. A refused contact does not
     end the stream. The server reads no further than 1,000 unanswered contacts.
+
+    Many contacts may travel in one message (`bundle`), which costs both sides a fraction; only to
+    a server whose initial metadata says `mawja-bundles: 1`.
     """
     ReportCalls: _aio.StreamStreamMultiCallable[_service_pb2.ReportCallsRequest, _service_pb2.ReportCallsResponse]  # type: ignore[assignment]
     """Takes events of calls from the telephone system, with an answer for each batch."""
@@ -94,6 +100,9 @@ class IntakeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_service_pb2.SubmitContactsResponse], _abc.AsyncIterator[_service_pb2.SubmitContactsResponse]]:
         """Takes contacts as they come, with an answer for each, in any order. A refused contact does not
         end the stream. The server reads no further than 1,000 unanswered contacts.
+
+        Many contacts may travel in one message (`bundle`), which costs both sides a fraction; only to
+        a server whose initial metadata says `mawja-bundles: 1`.
         """
 
     @_abc_1.abstractmethod
