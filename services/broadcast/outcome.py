@@ -22,6 +22,7 @@ from services.broadcast.messages import (
 
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 60.0
+_TOO_FAST_WAIT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,9 @@ def verdict(outcomes: Sequence[SubmitOutcome]) -> Verdict:
     return Verdict(SUBMITTED, "", ids)
 
 
-def wait_s(attempt: int) -> float:
-    """Seconds before the attempt after `attempt`: doubling, from half a second to a minute."""
+def wait_s(attempt: int, too_fast: bool = False) -> float:
+    """Seconds before the attempt after `attempt`: doubling, from half a second to a minute; a
+    second when the carrier only wants a slower pace, which the pace itself sees to."""
+    if too_fast:
+        return _TOO_FAST_WAIT_S
     return min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(attempt - 1, 10))

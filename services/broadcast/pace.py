@@ -7,10 +7,10 @@ passed in, as seconds of a clock that never steps.
 
 BURST_S = 0.1
 """A bucket holds what flows in so much time: no more goes out at once."""
-_GIVE_WAY = 0.7
+_GIVE_WAY = 0.5
 _GIVE_WAY_EVERY_S = 0.5
-_RECOVER_PER_S = 0.05
-_LOWEST = 0.05
+_RECOVER_PER_S = 0.02
+_LOWEST = 0.01
 
 
 class Bucket:

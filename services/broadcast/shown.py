@@ -18,7 +18,7 @@ from services.runtime.store import Item, PartitionView, Replies, Views
 
 ROOM = "broadcast"
 TTL_S = 7 * 24 * 3600
-_GATHER_S = 0.05
+_GATHER_S = 0.25
 _MARK_EVERY_S = 1.0
 
 

@@ -519,9 +519,9 @@ class Partition:
         self._end_all([one.waiting], EXPIRED if reason == "expired" else SUPPRESSED, reason)
         return False
 
-    def _release(self, one: _Ready, reason: str) -> None:
+    def _release(self, one: _Ready, reason: str, too_fast: bool = False) -> None:
         self._status.put([next_change(one.message, RELEASED, reason)])
-        again_s = outcome.wait_s(one.message.attempt)
+        again_s = outcome.wait_s(one.message.attempt, too_fast)
         if one.waiting.message.lane == URGENT:
             again_s = min(again_s, _URGENT_AGAIN_S)
         self._lanes.put_back(one.waiting, monotonic_s() + again_s)
@@ -545,7 +545,7 @@ class Partition:
         self._slow_down(out, outcomes)
         result = outcome.verdict(outcomes)
         if result.state == RELEASED:
-            self._release(one, result.reason)
+            self._release(one, result.reason, outcome.throttled(outcomes))
             return
         change = next_change(one.message, result.state, result.reason)
         change.carrier_ids.extend(result.carrier_ids)
