@@ -38,7 +38,6 @@ INTAKE_DEAD = Topic("intake.dead-letter.v1", "intake", 30)
 CASE = Topic("dedup.case.v1", "dedup", 400, log=True)
 TALLY = Topic("dedup.tally.v1", "dedup", 30)
 DEDUP_COMMAND = Topic("dedup.command.v1", "dedup", 30)
-DEDUP_AUDIT = Topic("dedup.audit.v1", "dedup", 400)
 DEDUP_DEAD = Topic("dedup.dead-letter.v1", "dedup", 30)
 MESSAGE_REQUESTED = Topic("outreach.message-requested.v1", "outreach", 400, log=True)
 CALLBACK = Topic("outreach.callback.v1", "outreach", 400, log=True)
@@ -51,7 +50,6 @@ RECEIPT = Topic("broadcast.receipt.v1", "broadcast", 30)
 INBOUND_MESSAGE = Topic("broadcast.inbound-message.v1", "broadcast", 8)
 OPT_OUT = Topic("broadcast.opt-out.v1", "broadcast", 0, cleanup="compact")
 BROADCAST_COMMAND = Topic("broadcast.command.v1", "broadcast", 30)
-BROADCAST_AUDIT = Topic("broadcast.audit.v1", "broadcast", 400)
 BROADCAST_DEAD = Topic("broadcast.dead-letter.v1", "broadcast", 30)
 LEVEL = Topic("wave.level.v1", "wave", 30)
 
@@ -62,7 +60,6 @@ TOPICS = (
     CASE,
     TALLY,
     DEDUP_COMMAND,
-    DEDUP_AUDIT,
     DEDUP_DEAD,
     MESSAGE_REQUESTED,
     CALLBACK,
@@ -75,7 +72,6 @@ TOPICS = (
     INBOUND_MESSAGE,
     OPT_OUT,
     BROADCAST_COMMAND,
-    BROADCAST_AUDIT,
     BROADCAST_DEAD,
     LEVEL,
 )

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -76,10 +76,17 @@ def write_carriers(parts: Parts, pace: int = PARTS_PER_SECOND) -> Path:
     return path
 
 
-def make_system(parts: Parts, replicas: Mapping[str, int] | None = None) -> System:
-    """Every service on top of parts that have been started."""
-    carriers = write_carriers(parts)
-    return System(parts, env={"MAWJA_CARRIERS": str(carriers)}, replicas=replicas or {})
+def make_system(
+    parts: Parts,
+    replicas: Mapping[str, int] | None = None,
+    shared_numbers: Sequence[str] = (),
+) -> System:
+    """Every service on top of parts that have been started. `shared_numbers`: switchboards that
+    the centre knows of."""
+    shared = parts.home / "shared-numbers.txt"
+    shared.write_text("\n".join(shared_numbers) + "\n")
+    env = {"MAWJA_CARRIERS": str(write_carriers(parts)), "MAWJA_SHARED_NUMBERS": str(shared)}
+    return System(parts, env=env, replicas=replicas or {})
 
 
 def write_addresses(system: System) -> Path:

@@ -18,6 +18,7 @@ from mawja.wave.v1 import service_pb2_grpc as wave_grpc
 
 from loadtests.driver import Driver, Sent
 from loadtests.ledger import TOPICS, Account, Ledger, percentile
+from loadtests.people import switchboards
 from loadtests.replay import Replay
 from loadtests.steps import Step
 from loadtests.surge import Script
@@ -79,7 +80,7 @@ def run(order: Order, progress: Progress) -> Report:
     """
     smsc_record(order.home).unlink(missing_ok=True)
     with make_parts(order.home, brokers=1, profile="default", progress=progress) as parts:
-        system = make_system(parts)
+        system = make_system(parts, shared_numbers=known_switchboards(order.script))
         try:
             progress.update("starting the services …")
             system.start()
@@ -89,6 +90,13 @@ def run(order: Order, progress: Progress) -> Report:
             system.stop()
     order.report.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     return report
+
+
+def known_switchboards(script: Script | Replay) -> tuple[str, ...]:
+    """The shared numbers of a surge that a centre knows beforehand."""
+    if isinstance(script, Replay):
+        return ()
+    return switchboards(script.seed, script.shape.calls, script.habits)
 
 
 async def through(order: Order, parts: Parts, system: System, progress: Progress) -> Report:

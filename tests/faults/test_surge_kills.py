@@ -12,7 +12,7 @@ from loadtests.surge import script
 from services.local.progress import Silent
 from services.local.system import ROOMS, System
 from services.tools.local import make_parts, make_system
-from services.tools.surge import Order, through
+from services.tools.surge import Order, known_switchboards, through
 
 CALLS = 2500
 OVER_S = 30.0
@@ -45,7 +45,7 @@ def test_each_service_killed_once_during_a_surge(tmp_path: Path) -> None:
         agents=surge.agents,
     )
     with make_parts(tmp_path, brokers=1, profile="default", progress=Silent()) as parts:
-        system = make_system(parts)
+        system = make_system(parts, shared_numbers=known_switchboards(surge))
         try:
             system.start()
             killer = _kill_each_once(system, seed=11)
