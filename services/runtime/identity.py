@@ -153,7 +153,7 @@ class Verifier:
                 agency=str(claims.get("agency", "")),
                 expires_ms=int(claims["exp"]) * 1000,
             )
-        except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
+        except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, OverflowError):
             raise Unauthenticated("the token does not verify; see `mawja token`") from None
 
 
