@@ -1,0 +1,103 @@
+"""Who may call what, row by row, held against the table in code and against every service's proto.
+
+The matrix is written out again on purpose: a role gained or lost by a slip of the hand in the code
+must be said twice to pass.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from mawja.broadcast.v1 import service_pb2 as broadcast
+from mawja.dedup.v1 import service_pb2 as dedup
+from mawja.intake.v1 import service_pb2 as intake
+from mawja.outreach.v1 import service_pb2 as outreach
+from mawja.wave.v1 import service_pb2 as wave
+
+from services.runtime.identity import OPEN, ROLES, Caller, Role, authorise
+
+SERVICES = (broadcast, dedup, intake, outreach, wave)
+
+COLUMNS = (
+    Role.GATEWAY,
+    Role.AGENT,
+    Role.LIAISON,
+    Role.COORDINATOR,
+    Role.APPROVER,
+    Role.AUDITOR,
+    Role.ADMINISTRATOR,
+    Role.LOAD_TESTER,
+)
+# One mark for each column: x may call, . may not.
+MATRIX = {
+    "IntakeService/SubmitContact": "xx.....x",
+    "IntakeService/SubmitContacts": "x......x",
+    "IntakeService/ReportCalls": "x......x",
+    "IntakeService/GetContact": ".xxxxxx.",
+    "DedupService/GetCase": ".xxxxxx.",
+    "DedupService/ListCases": ".xxxxxx.",
+    "DedupService/WatchCases": ".xxxxxx.",
+    "DedupService/AssignCase": ".x.x....",
+    "DedupService/ResolveCase": ".x.x....",
+    "DedupService/ReopenCase": ".x.x....",
+    "DedupService/AddCaseNote": ".xxx....",
+    "OutreachService/GetCallback": ".xxxxxx.",
+    "OutreachService/ListCallbacks": ".xxxxxx.",
+    "BroadcastService/QueueMessage": ".x.x...x",
+    "BroadcastService/GetMessage": ".xxxxxx.",
+    "BroadcastService/WatchMessages": ".xxxxxx.",
+    "BroadcastService/OptOut": ".x.x....",
+    "WaveService/GetLevels": ".xxxxxx.",
+    "WaveService/WatchLevels": ".xxxxxx.",
+}
+
+
+def methods() -> Iterator[tuple[str, MethodDescriptor]]:
+    for module in SERVICES:
+        for service in module.DESCRIPTOR.services_by_name.values():
+            for method in service.methods:
+                yield f"/{service.full_name}/{method.name}", method
+
+
+def short(method: str) -> str:
+    return method[method.rindex(".") + 1 :]
+
+
+def test_the_columns_are_all_roles() -> None:
+    assert sorted(COLUMNS) == sorted(Role)
+    assert all(len(row) == len(COLUMNS) and set(row) <= {"x", "."} for row in MATRIX.values())
+
+
+def test_every_rpc_has_a_row_and_every_row_an_rpc() -> None:
+    declared = {name for name, _ in methods()}
+    assert declared == set(ROLES)
+    assert {short(name) for name in declared} == set(MATRIX)
+
+
+@pytest.mark.parametrize("role", COLUMNS)
+@pytest.mark.parametrize("method", sorted(ROLES))
+def test_a_role_may_call_exactly_what_the_matrix_says(method: str, role: Role) -> None:
+    row = MATRIX[short(method)]
+    allowed = row[COLUMNS.index(role)] == "x"
+    assert authorise(method, Caller("s", frozenset({role}), "", 0)) is allowed
+
+
+@pytest.mark.parametrize("method", sorted(ROLES))
+def test_nobody_calls_without_a_role(method: str) -> None:
+    assert not authorise(method, Caller("s", frozenset(), "", 0))
+    assert ROLES[method], "a row that allows nobody would be an RPC that cannot be called"
+
+
+def test_only_health_needs_no_caller() -> None:
+    assert {"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"} == OPEN
+
+
+def test_a_load_tester_reads_nothing() -> None:
+    """What it may call takes things in, marked as drill; it never sees a person's."""
+    may = {method for method, roles in ROLES.items() if Role.LOAD_TESTER in roles}
+    assert {short(m).split("/")[1] for m in may} == {
+        "SubmitContact",
+        "SubmitContacts",
+        "ReportCalls",
+        "QueueMessage",
+    }
