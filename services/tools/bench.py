@@ -138,7 +138,6 @@ def run(home: Path, progress: Progress) -> dict[str, Any]:
             f"other programs use {busy:.0%} of this machine: the durable side, which has more "
             "processes, will look worse than it is"
         )
-    smsc_record(home).unlink(missing_ok=True)
     with make_parts(home, brokers=1, profile="default", progress=progress) as parts:
         carriers = write_carriers(parts, _NO_PACE)
         done = Run(parts, progress, parts.home / "keys", _contacts())

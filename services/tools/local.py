@@ -29,8 +29,13 @@ def smsc_record(home: Path) -> Path:
 def make_parts(home: Path, *, brokers: int, profile: str, progress: Progress) -> Parts:
     """Kafka, Valkey and the SMS centre; what the environment replaces is not started."""
     record = smsc_record(home)
+    replaced = Replaced.from_env()
 
     def smsc(port: int) -> list[str]:
+        # The record tells of the messages of one log: a new Kafka begins a new one. Not before the
+        # home is ours, or a run that has it would lose its witness.
+        if replaced.kafka is None:
+            record.unlink(missing_ok=True)
         record.parent.mkdir(parents=True, exist_ok=True)
         return [
             sys.executable,
@@ -42,7 +47,7 @@ def make_parts(home: Path, *, brokers: int, profile: str, progress: Progress) ->
             f"--profile={profile}",
         ]
 
-    return Parts(home, brokers=brokers, replaced=Replaced.from_env(), smsc=smsc, progress=progress)
+    return Parts(home, brokers=brokers, replaced=replaced, smsc=smsc, progress=progress)
 
 
 def write_carriers(parts: Parts, pace: int = PARTS_PER_SECOND) -> Path:

@@ -26,6 +26,9 @@ def render(report: Mapping[str, Any]) -> RenderableType:
         parts.append(_passes(cast(list[Mapping[str, int]], report["passes"])))
     parts.append(_speed(report))
     parts.append(_ledger(report))
+    # Whole lines: a sentence cut into a column is overlooked.
+    problems = cast(list[str], report["problems"])
+    parts += [Text(f"  {problem}", style="bold red") for problem in problems]
     return Group(*parts)
 
 
@@ -116,8 +119,6 @@ def _ledger(report: Mapping[str, Any]) -> Table:
         count = cast(int, report[name])
         style = "bold green" if count == 0 else "bold red"
         table.add_row(name.replace("_", " "), Text(f"{count:,}", style=style), "")
-    for problem in cast(list[str], report["problems"]):
-        table.add_row(Text(problem, style="red"), "", "")
     if not report["problems"]:
         table.add_row("every contact and message", Text("in one bucket", style="green"), "")
     return table
