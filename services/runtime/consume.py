@@ -26,7 +26,7 @@ from services.runtime import log, metrics
 from services.runtime.clock import monotonic_s, now_ms
 from services.runtime.config import Settings
 from services.runtime.errors import Away, MawjaError, Poison, Stop
-from services.runtime.own import NO_EPOCH, Epochs, LogReader, OwnedLog, Record, admitted
+from services.runtime.own import NO_EPOCH, Epochs, LogReader, OwnedLog, Record, admitted, counted
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.topics import BY_NAME, Topic
 
@@ -364,14 +364,7 @@ class Worker:
 
         def fold(record: Record) -> None:
             of_log = epochs.get(record.topic)
-            try:
-                counts = of_log is None or admitted(of_log, record)
-            except Poison:
-                # Nobody who may write here wrote it: it never counted, and stops nobody.
-                metrics.VOID_RECORDS.labels(record.topic).inc()
-                _log.warning("a foreign record", topic=record.topic, offset=record.offset)
-                return
-            if counts:
+            if of_log is None or counted(of_log, record):
                 works[record.partition].fold(record)
 
         await self._reader.read_many(spans, fold)

@@ -16,10 +16,12 @@ from typing import Protocol
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from services.runtime import metrics
+from services.runtime import log, metrics
 from services.runtime.errors import Away, Poison, Stop
 from services.runtime.produce import Header, Producer, acknowledged
 from services.runtime.topics import Topic
+
+_log = log.get("own")
 
 
 class Record(Protocol):
@@ -312,3 +314,14 @@ def admitted(epochs: Epochs, record: Record) -> bool:
     if not any(name == MARKER for name, _ in record.headers):
         metrics.VOID_RECORDS.labels(record.topic).inc()
     return False
+
+
+def counted(epochs: Epochs, record: Record) -> bool:
+    """Like `admitted`, for a log as it stands: what is no decision never counted either."""
+    try:
+        return admitted(epochs, record)
+    except Poison:
+        # Nobody who may write here wrote it.
+        metrics.VOID_RECORDS.labels(record.topic).inc()
+        _log.warning("a foreign record", topic=record.topic, offset=record.offset)
+        return False

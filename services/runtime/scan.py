@@ -10,7 +10,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from services.runtime.errors import Away
-from services.runtime.own import Epochs, Record, admitted
+from services.runtime.own import Epochs, Record, counted
 from services.runtime.topics import Topic
 
 
@@ -50,7 +50,7 @@ class Scan:
                 for tp, records in self._consumer.poll(timeout_ms=500).items():
                     epochs = self._epochs.get(tp.topic)
                     for record in records:
-                        if epochs is None or admitted(epochs, record):
+                        if epochs is None or counted(epochs, record):
                             each(record)
                             count += 1
         except KafkaError as error:
