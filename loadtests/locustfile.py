@@ -49,6 +49,9 @@ from services.runtime.identity import Role
 from services.runtime.scan import Lag, Scan
 from services.runtime.topics import CALL_EVENT, CASE, CONTACT_ACCEPTED
 
+# Each channel and each call that waits holds a thread of gevent's pool; with the default ten, users
+# would wait for one another and not for the system.
+gevent.get_hub().threadpool.maxsize = 256
 # Before any channel is made: the C core would block every user of the process otherwise.
 grpc.experimental.gevent.init_gevent()
 # Each connection of the ledger's readers would be told otherwise.
