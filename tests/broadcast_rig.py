@@ -21,7 +21,7 @@ from mawja.common.v1 import common_pb2
 from mawja.outreach.v1 import events_pb2 as outreach_pb2
 
 from services.local.parts import Parts
-from services.local.smsc.record import Message, Submit, read_record, reassemble
+from services.local.smsc.record import Message, Submit, duplicates, read_record, reassemble
 from services.local.system import Replica, System
 from services.runtime import ids, topics
 from services.runtime.clock import now_ms
@@ -224,6 +224,31 @@ class Rig:
     outreach: Outreach
     ledger: Ledger
 
+    def claims_outstanding(self) -> int:
+        """Claims that stand in the log without a result."""
+        return sum(
+            change.state == events_pb2.MESSAGE_STATE_CLAIMED
+            for change in self.ledger.read().values()
+        )
+
+    def check_account(self, asked: Mapping[str, str], centre: str) -> "Counter[str]":
+        """Waits until every message (id to number) has come to rest, then holds the status log
+        against the SMS centre's record: nobody got anything twice, what was delivered was accepted,
+        and what stays unknown was not (the SMS centre sends a receipt for all that it accepts)."""
+        found = self.ledger.wait_for(list(asked), "DELIVERED", "UNKNOWN", timeout_s=90)
+        submits = self.smsc[centre].submits()
+        assert duplicates(submits) == []
+        whole = {one.destination for one in reassemble(submits) if one.complete}
+        begun = {submit.destination for submit in submits if submit.accepted}
+        for message_id, number in asked.items():
+            digits = number.removeprefix("+")
+            if self.ledger.last[message_id].state == events_pb2.MESSAGE_STATE_DELIVERED:
+                assert digits in whole
+            else:
+                assert digits not in whole
+        assert begun <= {number.removeprefix("+") for number in asked.values()}
+        return found
+
     @property
     def replica(self) -> Replica:
         return self.system.running[0]
@@ -242,9 +267,10 @@ def running(
     centres: Mapping[str, tuple[Carrier, Mapping[str, object]]],
     routes: Sequence[Mapping[str, str]],
     replicas: int = 1,
+    command: Sequence[str] = (),
 ) -> Iterator[Rig]:
     """Starts SMS centres and broadcast, on `parts`; ends them. `centres`: name to (what the
-    carriers file says beyond the address, profile)."""
+    carriers file says beyond the address, profile). `command` runs in broadcast's place."""
     folder = parts.home / name
     smsc = {one: Smsc(folder / one, profile) for one, (_, profile) in centres.items()}
     ledger = None
@@ -281,6 +307,7 @@ def running(
             env={"MAWJA_CARRIERS": str(carriers)},
             rooms=("broadcast",),
             replicas={"broadcast": replicas},
+            wrap=lambda _, usual: list(command) or usual,
         )
         system.start(PARTITIONS)
         try:

@@ -170,21 +170,28 @@ class Messages:
         self, carrier: str, carrier_id: str, person: bytes, reference: int
     ) -> tuple[Message, int] | None:
         """The message and part that a carrier speaks of: by the carrier's id, else by person and
-        reference. None when nothing matches (yet)."""
-        if carrier_id:
-            message = self._by_carrier_id.get((carrier, carrier_id))
-            if message is not None:
-                return message, list(message.change().carrier_ids).index(carrier_id)
-        if reference:
-            message = self._by_reference.get(_reference_key(person, reference))
-            if message is not None:
-                change = message.change()
-                part = reference - change.reference
-                known = change.carrier_ids[part] if change.carrier_ids else ""
-                # Another id under the same reference is another attempt, long past.
-                if change.carrier == carrier and not (known and carrier_id):
-                    return message, part
-        return None
+        reference. None when nothing matches (yet).
+
+        An id counts for the person it was given for only, and for a message that has come to its
+        end only when no open one is meant: carriers use their ids again.
+        """
+        ended: tuple[Message, int] | None = None
+        message = self._by_carrier_id.get((carrier, carrier_id)) if carrier_id else None
+        if message is not None:
+            change = message.change()
+            if change.person == person:
+                ended = message, list(change.carrier_ids).index(carrier_id)
+                if message.state not in FINAL:
+                    return ended
+        message = self._by_reference.get(_reference_key(person, reference)) if reference else None
+        if message is not None:
+            change = message.change()
+            part = reference - change.reference
+            known = change.carrier_ids[part] if change.carrier_ids else ""
+            # Another id under the same reference is another attempt, long past.
+            if change.carrier == carrier and not (known and carrier_id):
+                return message, part
+        return ended
 
     def forget(self, now_ms: int) -> None:
         """Lets go of what no record can ask for any more."""

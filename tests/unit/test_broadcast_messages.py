@@ -158,6 +158,19 @@ def test_another_id_under_the_same_reference_is_not_ours() -> None:
     assert messages.find("c", "theirs", PERSON, reference) is None
 
 
+def test_an_id_that_the_carrier_uses_again_is_the_open_message() -> None:
+    messages = Messages()
+    old = answered(messages, claimed(messages, queued("old")), "7")
+    messages.decide(next_change(old, DELIVERED))
+    assert messages.find("c", "7", PERSON, 0) == (old, 0)
+    assert messages.find("c", "7", b"q" * 16, 0) is None, "another person's"
+    new = claimed(messages, queued("new"))
+    # Before the submit's answer is known, the reference tells them apart.
+    assert messages.find("c", "7", PERSON, new.change().reference) == (new, 0)
+    answered(messages, new, "7")
+    assert messages.find("c", "7", PERSON, 0) == (new, 0)
+
+
 def test_old_messages_are_forgotten_when_no_request_can_come_back() -> None:
     messages = Messages()
     day = 24 * 3600 * 1000
