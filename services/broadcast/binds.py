@@ -4,7 +4,7 @@ from pathlib import Path
 
 from services.broadcast.carriers.smpp import SmppCarrier, SmppConfig
 from services.broadcast.pace import Bucket
-from services.broadcast.routes import CarrierSpec, Routes, parse, password_path
+from services.broadcast.routes import CarrierSpec, Routes, parse
 from services.broadcast.sender import Out
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import ConfigError
@@ -36,7 +36,7 @@ def make(routes: Routes, folder: Path) -> dict[str, Out]:
 
 
 def _carrier(spec: CarrierSpec, folder: Path) -> SmppCarrier:
-    path = Path(password_path(spec, folder))
+    path = folder / spec.password_file
     try:
         password = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError):

@@ -8,6 +8,7 @@ it; `fold` takes up the same change from the log and gives the same result. Read
 that the table forbids, so that no writer's mistake can make a message be sent again. Pure.
 """
 
+import heapq
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,8 +40,9 @@ NEXT: dict[State, frozenset[State]] = {
     QUEUED: frozenset({CLAIMED, SUPPRESSED, EXPIRED}),
     CLAIMED: frozenset({RELEASED, SUBMITTED, UNKNOWN, FAILED}),
     RELEASED: frozenset({CLAIMED, SUPPRESSED, EXPIRED}),
-    # The same state again: another part's outcome, or a part's id, has become known.
-    SUBMITTED: frozenset({SUBMITTED, DELIVERED, FAILED}),
+    # The same state again: another part's outcome, or a part's id, has become known. To UNKNOWN when
+    # the receipt that the carrier owes has not come in time.
+    SUBMITTED: frozenset({SUBMITTED, UNKNOWN, DELIVERED, FAILED}),
     UNKNOWN: frozenset({UNKNOWN, DELIVERED, FAILED}),
     DELIVERED: frozenset(),
     FAILED: frozenset(),
@@ -50,6 +52,8 @@ NEXT: dict[State, frozenset[State]] = {
 
 PART_OPEN, PART_DELIVERED, PART_FAILED = 0, 1, 2
 MAX_REFERENCE = 0xFFFF
+RECEIPT_WITHIN_MS = 10 * 60 * 1000
+"""A carrier that owes a receipt has so long after the message's end."""
 _RECOGNISED_MS = 2 * 3600 * 1000
 _REMEMBERED_MS = 30 * 24 * 3600 * 1000
 """Longer than any request lives (7 days) and waits in Kafka (8 days), so that a request read again
@@ -90,6 +94,8 @@ class Messages:
         self._by_carrier_id: dict[tuple[str, str], Message] = {}
         # Person and reference, of messages that are not final.
         self._by_reference: dict[bytes, Message] = {}
+        # (when its receipt is overdue, message), of messages that were submitted.
+        self._owed: list[tuple[int, str]] = []
         self._final: deque[tuple[int, str]] = deque()
         self._recognised: deque[tuple[int, tuple[str, str], Message]] = deque()
 
@@ -203,6 +209,16 @@ class Messages:
         while self._final and self._final[0][0] < now_ms - _REMEMBERED_MS:
             self._by_id.pop(self._final.popleft()[1], None)
 
+    def overdue(self, now_ms: int) -> list[Message]:
+        """Messages whose receipt has not come long after the carrier's time for them ended; each is
+        given once."""
+        found = []
+        while self._owed and self._owed[0][0] <= now_ms:
+            message = self._by_id.get(heapq.heappop(self._owed)[1])
+            if message is not None and message.state == SUBMITTED:
+                found.append(message)
+        return found
+
     def settled_long_ago(self, expires_ms: int, now_ms: int) -> bool:
         """Whether a request that ended at `expires_ms` is so old that its outcome may have been
         forgotten: then it is neither sent nor stated again."""
@@ -238,6 +254,8 @@ class Messages:
             elif change.state == CLAIMED:
                 for key in keys:
                     self._by_reference[key] = message
+        if change.state == SUBMITTED and change.expires_ms:
+            heapq.heappush(self._owed, (change.expires_ms + RECEIPT_WITHIN_MS, change.message_id))
         if change.state in WITH_CARRIER or change.state in FINAL:
             for carrier_id in change.carrier_ids:
                 if carrier_id:
@@ -266,6 +284,7 @@ def first_change(queued: events_pb2.QueuedMessage, state: State, reason: str = "
         accepted_ms=queued.accepted_ms,
         language=queued.language,
         agency=queued.agency,
+        expires_ms=queued.expires_ms,
     )
 
 

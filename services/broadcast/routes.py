@@ -24,7 +24,6 @@ the message's language, then the first in the file.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import Any, Literal, TypeVar, cast
 
 import yaml
@@ -131,11 +130,6 @@ def parse(text: str, name: str) -> Routes:
     ]
     top.finish()
     return Routes(carriers, routes)
-
-
-def password_path(spec: CarrierSpec, folder: PurePath) -> PurePath:
-    """Where the carrier's password stands, for a file of routes in `folder`."""
-    return folder / spec.password_file
 
 
 def _carrier(fields: "_Fields") -> CarrierSpec:

@@ -20,7 +20,7 @@ from mawja.broadcast.v1 import events_pb2, service_pb2
 from mawja.broadcast.v1.events_pb2 import MessageChange, QueuedMessage
 from mawja.outreach.v1 import events_pb2 as outreach_pb2
 
-from services.broadcast import numbers, outcome, segments, shown
+from services.broadcast import numbers, outcome, segments, shown, wording
 from services.broadcast.carriers.base import Accepted, LateAnswer, OutPart, SubmitOutcome
 from services.broadcast.lanes import BULK, LANES, NORMAL, URGENT, Held, Lane, Lanes, Waiting
 from services.broadcast.messages import (
@@ -375,6 +375,7 @@ class Partition:
             text = self._desk.keyring.unseal("text", queued.sealed_text)
             if not text:
                 return 0, "no-text"
+            text = wording.shown(text, queued.drill, carrier.dialect.alphabet)
             return segments.split(text, alphabet=carrier.dialect.alphabet).part_count, ""
         except Erased:
             return 0, "erased"
@@ -416,6 +417,12 @@ class Partition:
                 await asyncio.sleep(_SWEEP_S)
                 now = now_ms()
                 self._end_all(self._lanes.expire(now), EXPIRED, "expired")
+                late = [
+                    next_change(message, UNKNOWN, "no-receipt")
+                    for message in self._messages.overdue(now)
+                ]
+                if late:
+                    self._status.put(late)
                 for kept in self._receipts.give_up(now):
                     metrics.RECEIPTS_UNMATCHED.labels(kept.receipt.carrier).inc()
                     self._held[RECEIPT.name].release(kept.offset)
@@ -497,6 +504,7 @@ class Partition:
             try:
                 number = self._desk.keyring.unseal("number", queued.sealed_number)
                 text = self._desk.keyring.unseal("text", queued.sealed_text)
+                text = wording.shown(text, queued.drill, out.spec.dialect.alphabet)
                 cut = segments.split(text, alphabet=out.spec.dialect.alphabet)
             except (Poison, segments.TextError) as error:
                 reason = "erased" if isinstance(error, Erased) else "text-not-sendable"
