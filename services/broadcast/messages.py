@@ -40,8 +40,8 @@ NEXT: dict[State, frozenset[State]] = {
     QUEUED: frozenset({CLAIMED, SUPPRESSED, EXPIRED}),
     CLAIMED: frozenset({RELEASED, SUBMITTED, UNKNOWN, FAILED}),
     RELEASED: frozenset({CLAIMED, SUPPRESSED, EXPIRED}),
-    # The same state again: another part's outcome, or a part's id, has become known. To UNKNOWN when
-    # the receipt that the carrier owes has not come in time.
+    # The same state again: another part's outcome, or a part's id, has become known. UNKNOWN: the
+    # receipt that the carrier owes has not come in time.
     SUBMITTED: frozenset({SUBMITTED, UNKNOWN, DELIVERED, FAILED}),
     UNKNOWN: frozenset({UNKNOWN, DELIVERED, FAILED}),
     DELIVERED: frozenset(),

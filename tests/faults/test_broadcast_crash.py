@@ -7,6 +7,7 @@ Run as a script this file is broadcast with one adapter that ends the process, o
 import os
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from mawja.broadcast.v1 import events_pb2
 
 from services.local.parts import Parts
 from services.runtime import topics
+from services.runtime.own import Record
 from services.runtime.scan import Scan
 from tests.broadcast_rig import running, wait_until
 
@@ -158,6 +160,8 @@ def test_a_crash_after_every_effect(parts: Parts, point: str, tmp_path: Path) ->
             assert found["DELIVERED"] >= len(asked) - 2 * 40
         wait_until(lambda: rig.smsc["local"].ask(op="stats")["deliveries_waiting"] == 0)
         assert stops <= opted_out(parts.kafka), "a STOP was lost"
+        kept = inbound_ids(parts.kafka)
+        assert all(len(kept[person]) == 1 for person in stops), "a redelivery has the same id"
         assert [ended.code for ended in rig.replica.process.exits] == [137]
 
 
@@ -165,6 +169,18 @@ def opted_out(kafka: str) -> set[bytes]:
     found: set[bytes] = set()
     with Scan(kafka, [topics.OPT_OUT]) as scan:
         scan.advance(lambda record: found.add(record.key or b""))
+    return found
+
+
+def inbound_ids(kafka: str) -> dict[bytes, set[str]]:
+    found: dict[bytes, set[str]] = defaultdict(set)
+
+    def take(record: Record) -> None:
+        message = events_pb2.InboundMessage.FromString(record.value or b"")
+        found[message.person].add(message.inbound_id)
+
+    with Scan(kafka, [topics.INBOUND_MESSAGE]) as scan:
+        scan.advance(take)
     return found
 
 

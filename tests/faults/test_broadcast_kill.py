@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from kafka.admin import KafkaAdminClient
 
 from services.local.parts import Parts
 from tests.broadcast_rig import Rig, running, wait_until
@@ -98,3 +99,18 @@ def test_a_dropped_bind_leaves_unknown_only_what_receipts_then_settle(rig: Rig) 
         rig.smsc["local"].ask(op="drop")
     found = rig.check_account(asked, "local")
     assert found["UNKNOWN"] <= 2 * 60
+
+
+def test_reading_everything_again_sends_nothing(rig: Rig) -> None:
+    asked = ask(rig, "34", 400)
+    assert rig.check_account(asked, "local") == {"DELIVERED": len(asked)}
+    rig.replica.process.stop()
+    admin = KafkaAdminClient(bootstrap_servers=rig.parts.kafka)
+    try:
+        admin.delete_groups(["broadcast"])
+    finally:
+        admin.close()
+    rig.replica.process.start()
+    more = ask(rig, "35", 40)
+    assert rig.check_account({**asked, **more}, "local") == {"DELIVERED": 440}
+    assert len(rig.smsc["local"].messages()) == 440

@@ -158,6 +158,19 @@ def test_another_id_under_the_same_reference_is_not_ours() -> None:
     assert messages.find("c", "theirs", PERSON, reference) is None
 
 
+def test_a_receipt_that_does_not_come_leaves_the_message_unknown() -> None:
+    messages = Messages()
+    request = queued()
+    request.expires_ms = 5_000
+    message = answered(messages, claimed(messages, request), "a")
+    assert messages.overdue(5_000 + RECEIPT_WITHIN_MS - 1) == []
+    assert messages.overdue(5_000 + RECEIPT_WITHIN_MS) == [message]
+    assert messages.overdue(5_000 + RECEIPT_WITHIN_MS) == []
+    messages.decide(next_change(message, UNKNOWN, "no-receipt"))
+    assert messages.find("c", "a", PERSON, 0) == (message, 0), "it may still come"
+    messages.decide(next_change(message, DELIVERED))
+
+
 def test_an_id_that_the_carrier_uses_again_is_the_open_message() -> None:
     messages = Messages()
     old = answered(messages, claimed(messages, queued("old")), "7")

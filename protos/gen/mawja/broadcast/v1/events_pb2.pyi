@@ -37,7 +37,9 @@ class _MessageStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MessageS
     MESSAGE_STATE_SUBMITTED: _MessageState.ValueType  # 4
     """The carrier has it and owes a receipt."""
     MESSAGE_STATE_UNKNOWN: _MessageState.ValueType  # 5
-    """The carrier may have it: no answer came. Settled by a receipt, or stays so. Never sent again blindly."""
+    """The carrier may have it: no answer came, or no receipt in time. Settled by a receipt, or stays
+    so. Never sent again blindly.
+    """
     MESSAGE_STATE_DELIVERED: _MessageState.ValueType  # 6
     """Final: every part reached the handset."""
     MESSAGE_STATE_FAILED: _MessageState.ValueType  # 7
@@ -63,7 +65,9 @@ MESSAGE_STATE_RELEASED: MessageState.ValueType  # 3
 MESSAGE_STATE_SUBMITTED: MessageState.ValueType  # 4
 """The carrier has it and owes a receipt."""
 MESSAGE_STATE_UNKNOWN: MessageState.ValueType  # 5
-"""The carrier may have it: no answer came. Settled by a receipt, or stays so. Never sent again blindly."""
+"""The carrier may have it: no answer came, or no receipt in time. Settled by a receipt, or stays
+so. Never sent again blindly.
+"""
 MESSAGE_STATE_DELIVERED: MessageState.ValueType  # 6
 """Final: every part reached the handset."""
 MESSAGE_STATE_FAILED: MessageState.ValueType  # 7
@@ -240,6 +244,7 @@ class MessageChange(_message.Message):
     PART_OUTCOMES_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
     AGENCY_FIELD_NUMBER: _builtins.int
+    EXPIRES_MS_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """UUID of the message."""
     state: Global___MessageState.ValueType
@@ -272,6 +277,8 @@ class MessageChange(_message.Message):
     """BCP 47 language."""
     agency: _builtins.str
     """Agency in whose name it goes."""
+    expires_ms: _builtins.int
+    """Not sent after this, and not delivered by the carrier after this: Unix time in milliseconds."""
     @_builtins.property
     def carrier_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The carrier's ids of the parts, in order, normalised; empty string for a part without one."""
@@ -295,10 +302,11 @@ class MessageChange(_message.Message):
         part_outcomes: _builtins.bytes = ...,
         language: _builtins.str = ...,
         agency: _builtins.str = ...,
+        expires_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "attempt", b"attempt", "carrier", b"carrier", "carrier_ids", b"carrier_ids", "drill", b"drill", "lane", b"lane", "language", b"language", "message_id", b"message_id", "not_after_ms", b"not_after_ms", "part_outcomes", b"part_outcomes", "parts", b"parts", "person", b"person", "reason", b"reason", "reference", b"reference", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "attempt", b"attempt", "carrier", b"carrier", "carrier_ids", b"carrier_ids", "drill", b"drill", "expires_ms", b"expires_ms", "lane", b"lane", "language", b"language", "message_id", b"message_id", "not_after_ms", b"not_after_ms", "part_outcomes", b"part_outcomes", "parts", b"parts", "person", b"person", "reason", b"reason", "reference", b"reference", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
