@@ -22,6 +22,7 @@ from services.broadcast.messages import (
     FINAL,
     MAY_BE_CLAIMED,
     NEXT,
+    RECEIPT_WITHIN_MS,
     RELEASED,
     SUBMITTED,
     SUPPRESSED,
