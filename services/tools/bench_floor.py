@@ -40,12 +40,12 @@ class Echo(service_pb2_grpc.IntakeServiceServicer):
     ) -> AsyncIterator[service_pb2.SubmitContactsResponse]:
         """An answer for each, and nothing kept."""
         async for request in request_iterator:
-            yield service_pb2.SubmitContactsResponse(
-                sequence=request.sequence,
-                accepted=service_pb2.SubmitContactResponse(
-                    contact_id=_SOMEBODY, accepted_ms=now_ms()
-                ),
-            )
+            if request.bundle:
+                yield service_pb2.SubmitContactsResponse(
+                    bundle=[_answer(one.sequence) for one in request.bundle]
+                )
+            else:
+                yield _answer(request.sequence)
 
     async def ReportCalls(
         self, request_iterator: Any, context: Any
@@ -57,6 +57,13 @@ class Echo(service_pb2_grpc.IntakeServiceServicer):
     async def GetContact(self, request: Any, context: Any) -> Any:
         """Nothing was kept."""
         await context.abort(grpc.StatusCode.NOT_FOUND, "a floor keeps nothing")
+
+
+def _answer(sequence: int) -> service_pb2.SubmitContactsResponse:
+    return service_pb2.SubmitContactsResponse(
+        sequence=sequence,
+        accepted=service_pb2.SubmitContactResponse(contact_id=_SOMEBODY, accepted_ms=now_ms()),
+    )
 
 
 async def echo(port: int) -> int:
