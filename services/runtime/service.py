@@ -119,8 +119,7 @@ async def _serve(service: Service, stopping: asyncio.Event) -> int:
         await service.server.stop(grace=DRAIN_S)
         for worker in service.workers:
             worker.stop()
-        for task in running[len(service.workers) :]:
-            task.cancel()
+        await stop.cancelled([*running[len(service.workers) :], watch])
         results = await asyncio.gather(*running, watch, return_exceptions=True)
     for result in results:
         if isinstance(result, MawjaError):

@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+from collections.abc import Iterable
+from typing import Any
 
 
 def on_signals() -> asyncio.Event:
@@ -11,3 +13,16 @@ def on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, event.set)
     return event
+
+
+async def cancelled(tasks: Iterable["asyncio.Task[Any]"]) -> None:
+    """Cancels `tasks` until they have ended.
+
+    Once may not be enough: asyncio.wait_for of Python 3.11, which libraries call, loses a
+    cancelling that comes at the moment in which what it waits for is done.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=1.0)

@@ -7,17 +7,20 @@ again, and readers answer UNAVAILABLE rather than "not found".
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import redis.asyncio as redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from services.runtime import log, metrics
+from services.runtime import log, metrics, stop
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import Away, ConfigError, Stop
 
@@ -110,16 +113,59 @@ def connect(url: str) -> "redis.Redis":
     Raises ConfigError when `url` is not the address of a Redis.
     """
     try:
-        return redis.Redis.from_url(
-            url,
-            socket_timeout=2,
-            socket_connect_timeout=1,
-            retry=Retry(NoBackoff(), 1),
-            max_connections=64,
-        )
-    except ValueError:
+        options: dict[str, Any] = dict(parse_url(url))
+        kind = options.pop("connection_class", redis.Connection)
+        connection_class = _KINDS[kind]
+    except (ValueError, KeyError):
         # Not repeated: it may hold a password.
-        raise ConfigError("MAWJA_REDIS_URL must be redis://host:port/0") from None
+        raise ConfigError("MAWJA_REDIS_URL must be redis:// or rediss://host:port/0") from None
+    pool = redis.ConnectionPool(
+        connection_class=connection_class,
+        **options,
+        socket_timeout=2,
+        socket_connect_timeout=1,
+        retry=Retry(NoBackoff(), 1),
+        max_connections=64,
+    )
+    return redis.Redis.from_pool(pool)
+
+
+class _Stoppable:
+    """Sends without asyncio.wait_for, which in Python 3.11 loses the cancelling of a task at the
+    moment in which what it waits for is done: a task that talks to Redis would not be stopped. It
+    also spares a task for each command."""
+
+    socket_timeout: float | None
+    is_connected: bool
+
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        connection = cast(Any, super())
+        if not self.is_connected:
+            await cast(Any, self).connect_check_health(check_health=False)
+        limit, self.socket_timeout = self.socket_timeout, None
+        try:
+            async with asyncio.timeout(limit):
+                await connection.send_packed_command(command, check_health)
+        except TimeoutError:
+            raise RedisTimeoutError("Timeout writing to socket") from None
+        finally:
+            self.socket_timeout = limit
+
+
+class _PlainConnection(_Stoppable, redis.Connection):
+    pass
+
+
+class _TlsConnection(_Stoppable, redis.SSLConnection):
+    pass
+
+
+_KINDS: dict[type, type[redis.Connection]] = {
+    redis.Connection: _PlainConnection,
+    redis.SSLConnection: _TlsConnection,
+}
 
 
 def sentinel_key(room: str, partition: int) -> str:
@@ -348,6 +394,7 @@ class Replies:
         self._client = client
         self.channel = f"reply:{replica}"
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
+        self._askers: Counter[str] = Counter()
         self._task: asyncio.Task[None] | None = None
         self._subscribed = asyncio.Event()
 
@@ -358,18 +405,24 @@ class Replies:
     async def stop(self) -> None:
         """Stops listening."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await stop.cancelled([self._task])
 
     def expect(self, command_id: str) -> "asyncio.Future[bytes]":
-        """A future of the outcome; call before the command is appended. Raises Away."""
+        """A future of the outcome; call before the command is appended, and `forget` afterwards.
+
+        Callers that ask for the same outcome share it: wait with asyncio.shield. Raises Away.
+        """
         if not self._subscribed.is_set():
             raise Away("Redis is away, so the outcome could not be told; try again in a moment")
+        self._askers[command_id] += 1
         return self._waiting.setdefault(command_id, asyncio.get_running_loop().create_future())
 
     def forget(self, command_id: str) -> None:
-        """Nobody waits for the outcome any more."""
-        self._waiting.pop(command_id, None)
+        """One caller that expected the outcome does not wait for it any more."""
+        self._askers[command_id] -= 1
+        if self._askers[command_id] <= 0:
+            del self._askers[command_id]
+            self._waiting.pop(command_id, None)
 
     async def tell(self, channel: str, command_id: str, outcome: bytes) -> None:
         """Tells the replica at `channel` the outcome of a command; best effort."""
@@ -392,7 +445,7 @@ class Replies:
                             self._subscribed.set()
                         elif message["type"] == "message":
                             command_id, _, outcome = message["data"].partition(b"\n")
-                            future = self._waiting.pop(command_id.decode(), None)
+                            future = self._waiting.get(command_id.decode(errors="replace"))
                             if future is not None and not future.done():
                                 future.set_result(outcome)
             except RedisError:
