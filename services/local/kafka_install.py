@@ -195,6 +195,10 @@ class _Meter:
 def _by_jgo(missing: list[Jar], jars: Path, maven: Path, meter: _Meter) -> None:
     from jgo.maven import MavenContext, PythonResolver
 
+    # A ministry's network often has a certificate authority of its own. SSL_CERT_FILE is how uv and
+    # Python are told of it; the library below jgo knows it by another name only.
+    if certificates := os.environ.get("SSL_CERT_FILE"):
+        os.environ.setdefault("REQUESTS_CA_BUNDLE", certificates)
     context = MavenContext(
         repo_cache=maven, resolver=PythonResolver(progress_callback=meter), timeout=30
     )
