@@ -73,7 +73,8 @@ def write_carriers(parts: Parts, pace: int = PARTS_PER_SECOND) -> Path:
                         "parts_per_second": pace,
                     }
                 ],
-                "routes": [{"prefix": "+", "carrier": "local"}],
+                # An SMS centre that somebody else runs may reach phones: only synthetic numbers.
+                "routes": [{"prefix": "+" if parts.local_smsc else "+999", "carrier": "local"}],
             },
             sort_keys=False,
         )
