@@ -280,6 +280,7 @@ def _report(
         "false_merges": account.false_merges,
         "callbacks": account.callbacks,
         "messages": asdict(account.messages),
+        "carrier_messages": account.carrier_messages,
         "lost": account.lost,
         "duplicate_cases": account.duplicate_cases,
         "duplicate_messages": account.duplicate_messages,

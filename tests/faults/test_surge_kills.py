@@ -16,6 +16,7 @@ from services.tools.surge import Order, known_switchboards, through
 
 CALLS = 2500
 OVER_S = 30.0
+MOST_CLAIMED = 50
 
 
 def _kill_each_once(system: System, seed: int) -> threading.Thread:
@@ -65,6 +66,7 @@ def test_each_service_killed_once_during_a_surge(tmp_path: Path) -> None:
     assert isinstance(messages, dict)
     assert messages["requested"] > 100
     assert messages["waiting"] == 0
-    # The SMS centre's receipts settle what the killed sender did not see the answer to.
-    assert messages["unknown"] == 0
-    assert messages["delivered"] == messages["submitted"]
+    # What the SMS centre has is settled by its receipts, though the killed sender saw no answer.
+    # Unknown stays what was claimed and had not reached it: at most one claim's worth.
+    assert messages["delivered"] == report["carrier_messages"]
+    assert messages["unknown"] <= MOST_CLAIMED

@@ -126,7 +126,8 @@ def test_sigpipe_is_as_usual_in_the_child(tmp_path: Path) -> None:
     one.start()
     assert one.wait(10)
     ignored = next(line for line in one.log.read_text().splitlines() if line.startswith("SigIgn"))
-    assert int(ignored.split()[1], 16) == 0
+    # Others may be ignored from outside, as a shell does for what runs in its background.
+    assert not int(ignored.split()[1], 16) & (1 << (signal.SIGPIPE - 1))
 
 
 def test_kill9_of_the_parent_ends_its_children(tmp_path: Path) -> None:

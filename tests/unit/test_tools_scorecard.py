@@ -15,6 +15,7 @@ def report(**changes: Any) -> dict[str, Any]:
         "dialled": 85_000,
         "accepted": 85_000,
         "refused": 0,
+        "call_events_refused": 0,
         "people": 26_000,
         "cases": 30_000,
         "merged": 55_000,
@@ -85,6 +86,7 @@ def test_a_level_that_nobody_measured_is_not_shown() -> None:
         ({}, True),
         ({"problems": ["1 duplicate cases"]}, False),
         ({"refused": 3}, False),
+        ({"call_events_refused": 1}, False),
         ({"false_merges": 4}, True),
     ],
 )

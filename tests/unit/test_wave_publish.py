@@ -4,11 +4,13 @@ import asyncio
 from typing import Any, cast
 
 import pytest
+from aiokafka.structs import RecordMetadata, TopicPartition
 from mawja.dedup.v1.events_pb2 import Tally, TallyRow
 from mawja.wave.v1.events_pb2 import Dimension, Level
 
 from services.runtime.errors import Away, Overloaded
 from services.runtime.produce import Producer
+from services.runtime.topics import LEVEL
 from services.wave import publish
 from services.wave.book import Book
 from services.wave.publish import Publisher, Watcher, key_of
@@ -25,12 +27,14 @@ class Kafka:
 
     async def send(
         self, topic: object, partition: int, value: bytes, *, key: bytes
-    ) -> "asyncio.Future[None]":
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    ) -> "asyncio.Future[RecordMetadata]":
+        future: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
         if self.away:
             raise Away("away")
         self.taken.append((key, Level.FromString(value)))
-        future.set_result(None)
+        place = TopicPartition(LEVEL.name, partition)
+        stands = len(self.taken) - 1
+        future.set_result(RecordMetadata(LEVEL.name, partition, place, stands, 0, 0, 0))
         return future
 
 
