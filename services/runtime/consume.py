@@ -22,7 +22,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from mawja.common.v1 import common_pb2
 
-from services.runtime import log, metrics
+from services.runtime import log, metrics, stop
 from services.runtime.clock import monotonic_s, now_ms
 from services.runtime.config import Settings
 from services.runtime.errors import Away, MawjaError, Poison, Stop
@@ -34,6 +34,9 @@ _log = log.get("worker")
 _POLL_INTERVAL_MS = 120_000
 _SESSION_MS = 10_000
 _FINISH_S = 15.0
+_IDLE_S = 0.5
+_COMMIT_S = 10.0
+_LEAVE_S = 10.0
 """How long the records in hand may take once the worker was asked to stop."""
 
 
@@ -122,6 +125,7 @@ class Worker:
         # What is being worked on did not end well: no position may be committed.
         self._broken = False
         self._leaving = False
+        self._takeover: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._assigned_once = asyncio.Event()
         self._consumer: AIOKafkaConsumer[bytes, bytes] = AIOKafkaConsumer(
@@ -165,10 +169,6 @@ class Worker:
         self._consumer.subscribe(
             [topic.name for topic in (*self._plan.inputs, *self._plan.tables)], listener=listener
         )
-        try:
-            await self._consumer.start()
-        except KafkaError as error:
-            raise Away(f"Kafka does not answer: {type(error).__name__}") from error
         lag = asyncio.create_task(self._watch_lag())
         try:
             try:
@@ -179,10 +179,13 @@ class Worker:
             finally:
                 # Before leaving the group: afterwards no commit counts.
                 self._leaving = True
+                if self._takeover is not None:
+                    await stop.cancelled([self._takeover])
                 await self._give_up(list(self._owned))
         finally:
             lag.cancel()
-            await self._consumer.stop()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._consumer.stop(), _LEAVE_S)
         if self._failure is not None:
             raise self._failure
 
@@ -192,7 +195,7 @@ class Worker:
         try:
             await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
             # What waits for a part that is away must not keep the process from ending.
-            await asyncio.wait((working,), timeout=_FINISH_S)
+            await asyncio.wait((working,), timeout=_FINISH_S if self._owned else _IDLE_S)
             if working.done():
                 await working
             else:
@@ -204,6 +207,11 @@ class Worker:
             await asyncio.gather(working, return_exceptions=True)
 
     async def _steps(self) -> None:
+        # Returns only when the group has given this replica its partitions.
+        try:
+            await self._consumer.start()
+        except KafkaError as error:
+            raise Away(f"Kafka does not answer: {type(error).__name__}") from error
         while not self._stopping.is_set():
             await self._step()
 
@@ -298,12 +306,13 @@ class Worker:
         if not offsets:
             return
         try:
-            await self._consumer.commit(offsets)
+            # By itself it waits for as long as Kafka is away.
+            await asyncio.wait_for(self._consumer.commit(offsets), _COMMIT_S)
         except (CommitFailedError, IllegalStateError) as error:
             # The group has moved on; the next owner does these records again: no harm.
             _log.info("commit refused: the partitions have moved", error=type(error).__name__)
             return
-        except KafkaError as error:
+        except (KafkaError, TimeoutError) as error:
             _log.warning("commit did not go through; it is tried again", error=type(error).__name__)
             return
         for tp, committed in offsets.items():
@@ -391,7 +400,12 @@ class Worker:
         from kafka.errors import KafkaError as AdminError
 
         try:
-            admin = KafkaAdminClient(bootstrap_servers=self._settings.kafka)
+            # In a thread that cannot be stopped: the process waits for it when it ends.
+            admin = KafkaAdminClient(
+                bootstrap_servers=self._settings.kafka,
+                bootstrap_timeout_ms=10_000,
+                request_timeout_ms=10_000,
+            )
             try:
                 found = admin.list_group_offsets({self._plan.group: None})[self._plan.group]
             finally:
@@ -492,9 +506,11 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
             self._worker.fail(_as_ours(error))
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        try:
-            await self._worker._take(assigned)
-        except Exception as error:
+        # A task of its own: with Kafka away it would last, and the process could not end.
+        takeover = self._worker._takeover = asyncio.create_task(self._worker._take(assigned))
+        await asyncio.wait((takeover,))
+        error = None if takeover.cancelled() else takeover.exception()
+        if isinstance(error, Exception):
             self._worker.fail(_as_ours(error))
 
 
