@@ -39,6 +39,8 @@ async def build(service: Service) -> None:
             service.replica,
         )
     )
+    # Messages from people may wait a moment in Kafka; contacts are taken all the same.
+    service.needs_partitions = False
     service.tasks.append(index.keep)
 
     async def index_is_whole() -> bool:

@@ -46,6 +46,9 @@ class Service:
     server: grpc.aio.Server
     verifier: Verifier
     workers: list[Worker] = field(default_factory=list)
+    needs_partitions: bool = True
+    """Whether the room serves only once its workers were given their partitions. After a kill the
+    group waits for the dead one's session to end."""
     tasks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     ready: list[Callable[[], Awaitable[bool]]] = field(default_factory=list)
     ports: dict[str, int] = field(default_factory=dict)
@@ -174,7 +177,7 @@ async def _watch_readiness(service: Service, states: health.aio.HealthServicer) 
     serving = False
     announced = False
     while True:
-        ready = all(worker.ready for worker in service.workers)
+        ready = not service.needs_partitions or all(worker.ready for worker in service.workers)
         for check in service.ready:
             ready = ready and await check()
         if ready != serving:
