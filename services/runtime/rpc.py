@@ -18,7 +18,7 @@ import grpc
 import protovalidate
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -142,7 +142,7 @@ class Guard(grpc.aio.ServerInterceptor):
             if isinstance(value, str)
         }
         options: dict[str, Any] = {
-            "request_deserializer": handler.request_deserializer,
+            "request_deserializer": _parsed(handler.request_deserializer),
             "response_serializer": handler.response_serializer,
         }
         if handler.unary_unary:
@@ -185,6 +185,7 @@ class Guard(grpc.aio.ServerInterceptor):
             inflight.inc()
             try:
                 self._admit(method, metadata, context)
+                _whole(request)
                 check(request)
                 response = await inner(request, context)
                 ok.observe(time.perf_counter() - started)
@@ -213,8 +214,11 @@ class Guard(grpc.aio.ServerInterceptor):
                 try:
                     self._admit(method, metadata, context)
                     if checked:
+                        _whole(request)
                         check(request)
-                    responses = inner(request, context)
+                        responses = inner(request, context)
+                    else:
+                        responses = inner(_whole_ones(request), context)
                     if inspect.iscoroutine(responses):
                         responses = await responses
                     async for response in responses:
@@ -228,6 +232,33 @@ class Guard(grpc.aio.ServerInterceptor):
                     await _failed(context, name, started, error)
 
         return handle
+
+
+class _Garbled:
+    """Stands for a message whose bytes do not parse: gRPC itself would log a traceback for each,
+    and tell the caller that the server is at fault."""
+
+
+def _parsed(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    def attempt(data: bytes) -> Any:
+        assert parse is not None
+        try:
+            return parse(data)
+        except DecodeError:
+            return _Garbled()
+
+    return attempt if parse is not None else None
+
+
+def _whole(request: Any) -> None:
+    if isinstance(request, _Garbled):
+        raise Invalid([Violation("(message)", "its bytes are not a message of this method")])
+
+
+async def _whole_ones(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        _whole(request)
+        yield request
 
 
 async def _abort(
@@ -294,6 +325,10 @@ _SERVICE_CONFIG = json.dumps(
 CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.service_config", _SERVICE_CONFIG),
     ("grpc.keepalive_time_ms", 30_000),
+    # A server that was killed is up again in seconds; by itself a channel waits up to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
 )
 
