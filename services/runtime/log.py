@@ -61,6 +61,10 @@ def configure(service: str, level: str) -> None:
     )
     # The libraries tell of every reconnect; what matters of it reaches us as an error or a metric.
     logging.basicConfig(handlers=[handler], level=max(_LEVELS[level], logging.WARNING), force=True)
+    # Fifty lines a second, as errors, for as long as a broker is away.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # It quotes what it could not parse.
+    logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
 
 
 def get(name: str) -> Logger:
