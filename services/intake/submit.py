@@ -54,6 +54,8 @@ class Submitter:
         self._limit = limit
         self._inflight = 0
         self._refused_in_a_row = 0
+        # The last round failed: Kafka or Redis is away.
+        self._failing = False
         metrics.INTAKE_INFLIGHT.set_function(lambda: self._inflight)
         self._waiting: list[tuple[Prepared, str | None, asyncio.Future[Answer]]] = []
         self._taking: dict[str, tuple[Prepared, asyncio.Future[Answer]]] = {}
@@ -87,9 +89,17 @@ class Submitter:
             metrics.CONTACTS.labels(str(contact.channel), "invalid").inc()
             raise
         self._refused_in_a_row = 0
+        if self._failing and self._rounds:
+            # One round finds out whether what was away is back; the others need not wait for it.
+            raise Away("what takes contacts is away; send again in a moment")
+        return self._enter(contact, prepared, traceparent)
+
+    def _enter(
+        self, contact: service_pb2.Contact, prepared: Prepared, traceparent: str | None
+    ) -> "asyncio.Future[Answer]":
         taking = self._taking.get(prepared.contact_id)
         if taking is not None:
-            return self._join(contact, prepared, *taking)
+            return self._join(contact, prepared, traceparent, *taking)
         with trace.span("intake.submit", traceparent) as passed_on:
             future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
             self._taking[prepared.contact_id] = (prepared, future)
@@ -103,26 +113,29 @@ class Submitter:
         self,
         contact: service_pb2.Contact,
         prepared: Prepared,
+        traceparent: str | None,
         first: Prepared,
         future: "asyncio.Future[Answer]",
     ) -> "asyncio.Future[Answer]":
         # The same key is being taken right now. A copy, so that one caller's cancelling leaves
         # the others their answer.
         joined: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if first.mac != prepared.mac:
-            metrics.CONTACTS.labels(prepared.channel, "conflict").inc()
-            differing = differences(contact, first.event, self._keyring)
-            joined.set_exception(_different(differing))
-            return joined
+        same = first.mac == prepared.mac
 
         def copy(done: "asyncio.Future[Answer]") -> None:
             if joined.done():
                 return
-            error = done.exception() if not done.cancelled() else Away("the first caller left")
-            if error is not None:
+            error = Away("the first caller left") if done.cancelled() else done.exception()
+            if error is None and same:
+                joined.set_result(done.result())
+            elif error is None:
+                metrics.CONTACTS.labels(prepared.channel, "conflict").inc()
+                joined.set_exception(_different(differences(contact, first.event, self._keyring)))
+            elif same:
                 joined.set_exception(error)
             else:
-                joined.set_result(done.result())
+                # The other body was not taken, maybe because ours was, before: ask for ourselves.
+                _pass_on(self._enter(contact, prepared, traceparent), joined)
 
         future.add_done_callback(copy)
         return joined
@@ -148,7 +161,9 @@ class Submitter:
                 del self._waiting[: len(batch)]
                 try:
                     await self._take(batch)
+                    self._failing = False
                 except Exception as error:
+                    self._failing = True
                     if not isinstance(error, MawjaError):
                         _log.error("a round failed unforeseen", error=type(error).__name__)
                         error = Away("intake failed on this contact; see its log")
@@ -254,6 +269,19 @@ def _different(fields: Sequence[str]) -> Conflict:
 def _count(outcomes: Counter[tuple[str, str]]) -> None:
     for labels, count in outcomes.items():
         metrics.CONTACTS.labels(*labels).inc(count)
+
+
+def _pass_on(source: "asyncio.Future[Answer]", target: "asyncio.Future[Answer]") -> None:
+    def copy(done: "asyncio.Future[Answer]") -> None:
+        if target.done():
+            return
+        error = Away("the first caller left") if done.cancelled() else done.exception()
+        if error is not None:
+            target.set_exception(error)
+        else:
+            target.set_result(done.result())
+
+    source.add_done_callback(copy)
 
 
 def _settle(future: "asyncio.Future[Answer]", answer: Answer) -> None:
