@@ -79,14 +79,13 @@ def test_an_overlay_reaches_the_base_and_only_what_exists(overlay: Path) -> None
     assert {entry["name"] for entry in held.get("replicas", [])} <= deployments
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on this machine")
+@pytest.mark.peers
 @pytest.mark.parametrize(
     "folder", [BASE, *sorted(OVERLAYS.iterdir())], ids=lambda path: str(path.relative_to(ROOT))
 )
 def test_it_renders_and_what_it_renders_is_valid(folder: Path) -> None:
-    rendered = subprocess.run(
-        ["kubectl", "kustomize", str(folder)], check=True, capture_output=True, text=True
-    )
+    command = ["kubectl", "kustomize"] if shutil.which("kubectl") else ["kustomize", "build"]
+    rendered = subprocess.run([*command, str(folder)], check=True, capture_output=True, text=True)
     found = [held for held in yaml.safe_load_all(rendered.stdout) if held]
     assert {held["metadata"]["name"] for held in found} >= PORTS.keys()
     for held in found:
