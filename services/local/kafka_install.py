@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.local import disk
-from services.local.children import Child
+from services.local.child import Child
 from services.local.errors import LocalPartError
+from services.local.jar import Jar
 from services.local.java import Java
-from services.local.kafka_jars import JARS, VERSION, Jar
+from services.local.kafka_jars import JARS, VERSION
 from services.local.lock import locked
 from services.local.progress import Progress
 

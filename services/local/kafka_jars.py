@@ -1,24 +1,8 @@
 """The jars of Apache Kafka 4.4.0, by hash. Written by `lock_jars`; do not edit."""
 
-from dataclasses import dataclass
+from services.local.jar import Jar
 
 VERSION = "4.4.0"
-
-
-@dataclass(frozen=True, slots=True)
-class Jar:
-    """One jar: Maven coordinate group:artifact:version, size in bytes, SHA-256 in hex."""
-
-    coordinate: str
-    size: int
-    sha256: str
-
-    @property
-    def file_name(self) -> str:
-        """The name it has in a folder of jars."""
-        _, artifact, version = self.coordinate.split(":")
-        return f"{artifact}-{version}.jar"
-
 
 JARS = (
     Jar(

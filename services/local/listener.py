@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from services.local.children import Child
+from services.local.child import Child
 from services.local.errors import LocalPartError
 from services.local.ports import LOOPBACK, answers, free_ports, is_free, require_free
 

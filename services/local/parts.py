@@ -18,7 +18,8 @@ from services.local import disk
 from services.local.children import Children
 from services.local.errors import LocalPartError
 from services.local.java import find_java
-from services.local.kafka import LocalKafka, start_cache, wait_ready
+from services.local.kafka import LocalKafka, wait_ready
+from services.local.kafka_cache import start_cache
 from services.local.kafka_install import cache_home, install
 from services.local.listener import Listener
 from services.local.lock import Taken, holder, locked

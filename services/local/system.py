@@ -15,10 +15,12 @@ from pathlib import Path
 
 import psutil
 
-from services.local.children import Child, Children, RestartPolicy, Supervised
+from services.local.child import Child
+from services.local.children import Children
 from services.local.errors import LocalPartError
 from services.local.parts import Parts
 from services.local.ports import LOOPBACK, free_ports
+from services.local.supervised import RestartPolicy, Supervised
 from services.runtime import clock, identity, privacy, topics
 
 ROOMS = ("broadcast", "outreach", "wave", "dedup", "intake")

@@ -23,7 +23,8 @@ from redis.exceptions import ResponseError
 
 from services.local.errors import LocalPartError
 from services.local.java import Java, find_java
-from services.local.kafka import LocalKafka, start_cache, wait_ready
+from services.local.kafka import LocalKafka, wait_ready
+from services.local.kafka_cache import start_cache
 from services.local.kafka_install import Installation, cache_home, install, installed
 from services.local.kafka_jars import JARS, VERSION
 from services.local.parts import FixedPorts, Parts, Replaced, running

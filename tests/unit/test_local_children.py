@@ -13,8 +13,10 @@ import psutil
 import pytest
 
 from services.local import tether
-from services.local.children import Child, Children, Exit, RestartPolicy, Supervised, tail
+from services.local.child import Child, tail
+from services.local.children import Children
 from services.local.errors import LocalPartError
+from services.local.supervised import Exit, RestartPolicy, Supervised
 
 PYTHON = sys.executable
 FOREVER = "import time; print('up', flush=True); time.sleep(600)"
@@ -134,7 +136,7 @@ def test_kill9_of_the_parent_ends_its_children(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from services.local.children import Child\n"
+        "from services.local.child import Child\n"
         "for number in range(3):\n"
         "    one = Child(f'c{number}', ['sleep', '600'], log=Path(sys.argv[1]) / 'log')\n"
         "    one.start()\n"

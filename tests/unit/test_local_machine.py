@@ -14,9 +14,9 @@ import pytest
 from services.local import disk, doctor
 from services.local.errors import LocalPartError
 from services.local.java import ask, candidates, find_java
-from services.local.kafka import Ports, node_settings
 from services.local.kafka_install import Installation, cache_home, installed
 from services.local.kafka_jars import JARS, VERSION
+from services.local.kafka_node import Ports, node_settings
 from services.local.lock import Taken, locked
 from services.local.parts import Parts, Place, Replaced, running
 from services.local.ports import free_ports, is_free, require_free
