@@ -108,7 +108,8 @@ def surge(
         from loadtests.replay import replay as replay_of
         from loadtests.surge import script
         from services.tools import scorecard
-        from services.tools.surge import Order, ended_well, run
+        from services.tools.report import Order, ended_well
+        from services.tools.surge import run
 
         if replay is not None and arrivals is not None:
             raise typer.BadParameter("give --replay or --arrivals, not both")

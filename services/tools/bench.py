@@ -70,7 +70,7 @@ from services.runtime.own import Record
 from services.runtime.scan import Scan
 from services.runtime.topics import CASE, CONTACT_ACCEPTED, MESSAGE_REQUESTED, Topic
 from services.tools.local import make_parts, smsc_record, write_carriers
-from services.tools.surge import machine
+from services.tools.report import machine
 from services.tools.watch import parse, total
 
 ROUNDS = 4

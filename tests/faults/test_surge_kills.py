@@ -12,7 +12,8 @@ from loadtests.surge import script
 from services.local.progress import Silent
 from services.local.system import ROOMS, System
 from services.tools.local import make_parts, make_system
-from services.tools.surge import Order, known_switchboards, through
+from services.tools.report import Order
+from services.tools.surge import known_switchboards, through
 
 CALLS = 2500
 OVER_S = 30.0

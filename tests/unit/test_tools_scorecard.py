@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from services.tools import scorecard
-from services.tools.surge import ended_well
+from services.tools.report import ended_well
 
 
 def report(**changes: Any) -> dict[str, Any]:
