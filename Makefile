@@ -69,6 +69,11 @@ test: $(STAMP) ## run the tests (on real Kafka, Valkey and SMPP)
 test-peers: $(STAMP) ## run the tests that need other programs from Debian's packages
 	$(BIN)/pytest -m peers $(ARGS)
 
+SEED ?= 1
+.PHONY: faults
+faults: $(STAMP) ## break everything in the middle and print what happened (about an hour; SEED=1)
+	$(BIN)/pytest tests/faults -m faults --full --seed=$(SEED) --table=faults-report.json -s $(ARGS)
+
 .PHONY: check
 check: $(STAMP) ## format, lint, strict types, import rules, protos, compatibility
 	$(BIN)/ruff format --check

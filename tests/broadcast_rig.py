@@ -174,6 +174,8 @@ class Outreach:
 class Ledger:
     """What the status log says, read from outside: the last change of every message."""
 
+    UNKNOWN = events_pb2.MESSAGE_STATE_UNKNOWN
+
     def __init__(self, bootstrap: str) -> None:
         self._scan = Scan(bootstrap, [topics.MESSAGE_STATUS])
         self.last: dict[str, events_pb2.MessageChange] = {}
@@ -196,6 +198,14 @@ class Ledger:
             State.Name(last[one].state).removeprefix("MESSAGE_STATE_") if one in last else "NONE"
             for one in message_ids
         )
+
+    def claimed(self) -> set[str]:
+        """Messages whose claim stands in the log without a result."""
+        return {
+            message_id
+            for message_id, change in self.read().items()
+            if change.state == events_pb2.MESSAGE_STATE_CLAIMED
+        }
 
     def wait_for(
         self, message_ids: Sequence[str], *states: str, timeout_s: float = 60
@@ -226,10 +236,7 @@ class Rig:
 
     def claims_outstanding(self) -> int:
         """Claims that stand in the log without a result."""
-        return sum(
-            change.state == events_pb2.MESSAGE_STATE_CLAIMED
-            for change in self.ledger.read().values()
-        )
+        return len(self.ledger.claimed())
 
     def check_account(self, asked: Mapping[str, str], centre: str) -> "Counter[str]":
         """Waits until every message (id to number) has come to rest, then holds the status log

@@ -14,6 +14,14 @@ from services.runtime.config import Settings
 PARTITIONS = 4
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `make faults` says beyond `make test`."""
+    group = parser.getgroup("fault matrix")
+    group.addoption("--full", action="store_true", help="the fault matrix at its full size")
+    group.addoption("--seed", type=int, default=1, help="of every chance in the fault matrix")
+    group.addoption("--table", type=Path, help="write the fault matrix here (.json, and .md)")
+
+
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     """Apache Kafka and Valkey on loopback, with every topic made."""

@@ -1,0 +1,140 @@
+"""The fault matrix as a table: what was broken, what had to hold, what was found.
+
+A test of the matrix takes the `row` fixture and carries `@pytest.mark.row(fault, must=…)`. What it
+finds is kept whether it passes or not, and `make faults` prints and writes all of it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services.tools.report import Report, machine
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of the table, filled by its test. Every `at_most` and the like is an assertion."""
+
+    fault: str
+    must: str
+    variant: str = ""
+    lost: int | None = None
+    duplicate_cases: int | None = None
+    duplicate_messages: int | None = None
+    figures: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    passed: bool = False
+
+    def figure(self, name: str, value: object) -> None:
+        """Something worth telling that nothing is held against."""
+        self.figures[name] = _plain(value)
+
+    def at_most(self, name: str, value: float, bound: float) -> None:
+        """Holds value ≤ bound."""
+        self.figures[name] = f"{_plain(value)} ≤ {_plain(bound)}"
+        assert value <= bound, f"{name}: {value} is more than {bound}"
+
+    def at_least(self, name: str, value: float, bound: float) -> None:
+        """Holds value ≥ bound."""
+        self.figures[name] = f"{_plain(value)} ≥ {_plain(bound)}"
+        assert value >= bound, f"{name}: {value} is less than {bound}"
+
+    def same(self, name: str, value: object, wanted: object) -> None:
+        """Holds value = wanted."""
+        self.figures[name] = _plain(value) if value == wanted else f"{_plain(value)} ≠ {wanted}"
+        assert value == wanted, f"{name}: {value} is not {wanted}"
+
+    def account(self, report: Report, allowed: Sequence[str] = ()) -> None:
+        """Holds lost / duplicate cases / duplicate messages = 0/0/0, that every contact that was
+        sent is accepted, and that the ledger names no problem but those that contain one of
+        `allowed` (what the row itself does to the system)."""
+        self.losses(report)
+        for name in ("accepted", "cases"):
+            self.figure(name, report[name])
+        messages = report["messages"]
+        assert isinstance(messages, dict)
+        self.figure("SMS", messages["requested"])
+        self.figure("unknown", messages["unknown"])
+        problems = report["problems"]
+        assert isinstance(problems, list)
+        unexpected = [one for one in problems if not any(name in one for name in allowed)]
+        assert (self.lost, self.duplicate_cases, self.duplicate_messages) == (0, 0, 0), unexpected
+        assert unexpected == []
+        assert report["refused"] == 0, "contacts were refused for good"
+        assert report["accepted"] == report["dialled"]
+
+    def losses(self, report: Report) -> None:
+        """Keeps lost, duplicate cases and duplicate messages; holds nothing."""
+        self.lost = _count(report, "lost")
+        self.duplicate_cases = _count(report, "duplicate_cases")
+        self.duplicate_messages = _count(report, "duplicate_messages")
+
+    @property
+    def lcs(self) -> str:
+        """Lost / duplicate cases / duplicate messages, as far as the row asks for them."""
+        counts = (self.lost, self.duplicate_cases, self.duplicate_messages)
+        if all(count is None for count in counts):
+            return "–"
+        return "/".join("–" if count is None else f"{count:,}" for count in counts)
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As the table has them: fault, result, L/C/S, figures, seconds."""
+        name = f"{self.fault} ({self.variant})" if self.variant else self.fault
+        found = ", ".join(f"{key} {value}" for key, value in self.figures.items())
+        return (name, "green" if self.passed else "RED", self.lcs, found, f"{self.seconds:,.0f}")
+
+
+HEADINGS = ("fault", "", "L/C/S", "found", "s")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _count(report: Report, name: str) -> int:
+    value = report[name]
+    assert isinstance(value, int)
+    return value
+
+
+def write(rows: Sequence[Row], path: Path, *, seed: int, full: bool) -> None:
+    """The table as JSON (`path`) and beside it as Markdown (the same name, .md)."""
+    on = machine()
+    document = {
+        "seed": seed,
+        "full": full,
+        "machine": on,
+        "rows": [
+            {
+                "fault": row.fault,
+                "variant": row.variant,
+                "must": row.must,
+                "passed": row.passed,
+                "lost": row.lost,
+                "duplicate_cases": row.duplicate_cases,
+                "duplicate_messages": row.duplicate_messages,
+                "figures": row.figures,
+                "seconds": round(row.seconds, 1),
+            }
+            for row in rows
+        ],
+    }
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    lines = [
+        f"Seed {seed}, {'full' if full else 'short'} size, {on['cores']} cores of {on['cpu']}, "
+        f"{sum(row.seconds for row in rows) / 60:,.0f} minutes, "
+        f"{sum(row.passed for row in rows)} of {len(rows)} rows green. "
+        "L/C/S = acknowledged contacts lost / duplicate cases / duplicate SMS at the carrier.",
+        "",
+        "| fault | must hold | | L/C/S | found |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        fault, result, lcs, found, _ = row.cells
+        cells = (fault, row.must, result, lcs, found)
+        lines.append("| " + " | ".join(cell.replace("|", "∣") for cell in cells) + " |")
+    path.with_suffix(".md").write_text("\n".join(lines) + "\n")
