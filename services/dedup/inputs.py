@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError, Message
 from mawja.dedup.v1 import events_pb2
 from mawja.intake.v1 import events_pb2 as intake_pb2
 
-from services.dedup.cases import key_of
+from services.dedup.known import key_of
 from services.runtime.errors import Poison
 
 _LATEST_MS = 253_402_300_799_999

@@ -12,7 +12,9 @@ from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2, service_pb2, service_pb2_grpc
 
 from services.dedup import views
-from services.dedup.cases import NOT_FOUND, OK, Case, key_of
+from services.dedup.case import Case
+from services.dedup.commands import NOT_FOUND, OK
+from services.dedup.known import key_of
 from services.runtime import ids, rpc
 from services.runtime.clock import now_ms
 from services.runtime.errors import Away, Forbidden, Invalid, NotFound, NotInState, Violation

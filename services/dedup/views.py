@@ -13,7 +13,9 @@ from enum import IntEnum
 
 from mawja.dedup.v1 import events_pb2
 
-from services.dedup.cases import Case, Cases, key_of
+from services.dedup.case import Case
+from services.dedup.cases import Cases
+from services.dedup.known import key_of
 from services.runtime.store import IndexOp, Item
 
 ROOM = "dedup"

@@ -15,7 +15,8 @@ from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2
 
 from services.dedup import inputs, views
-from services.dedup.cases import Case, Cases, Decision
+from services.dedup.case import Case
+from services.dedup.cases import Cases, Decision
 from services.dedup.data import Words
 from services.dedup.language import identify
 from services.dedup.match import Rules

@@ -116,12 +116,16 @@ def snapshot(cases: Cases) -> dict[str, Any]:
         "steps": columns.steps.tolist(),
         "ended": columns.ended_ms.tolist(),
         "notes": cases.notes,
-        "waiting": cases._waiting,
-        "told": cases._told,
-        "shapes": cases._shapes,
-        "first": (cases._first_call.tolist(), cases._first_ms.tolist(), cases._first_resolved),
-        "reopened": cases._reopened_ms,
-        "people": cases._of_person,
+        "waiting": cases.calls.waiting,
+        "told": cases.memory.told,
+        "shapes": cases.known.shapes,
+        "first": (
+            cases.calls.first_call.tolist(),
+            cases.calls.first_ms.tolist(),
+            cases.calls.first_resolved,
+        ),
+        "reopened": cases.calls.reopened_ms,
+        "people": cases.known.of_person,
         "decided": cases.decided,
         "through": cases.through,
         "tallies": [t.SerializeToString() for t in cases.tallies.every(0, 0)],
@@ -288,7 +292,7 @@ def test_call_events_wait_for_their_contact_and_then_count_once(desk: Desk) -> N
 def test_waiting_calls_are_bounded(desk: Desk) -> None:
     limit = RULES.waiting_limit
     for n in range(limit + 3):
-        desk.cases._wait(n.to_bytes(16, "big"), intake_pb2.CallEvent(state=OFFERED))
+        desk.cases.calls.wait(n.to_bytes(16, "big"), intake_pb2.CallEvent(state=OFFERED))
     assert desk.cases.waiting == limit
 
 

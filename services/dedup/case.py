@@ -1,0 +1,69 @@
+"""The case as it is stated: how a contact opens it, joins it, and opens it again. Pure."""
+
+from mawja.common.v1 import common_pb2
+from mawja.dedup.v1 import events_pb2
+from mawja.intake.v1 import events_pb2 as intake_pb2
+
+from services.runtime import ids
+
+Case = events_pb2.Case
+
+OPEN = events_pb2.CASE_STATE_OPEN
+ASSIGNED = events_pb2.CASE_STATE_ASSIGNED
+RESOLVED = events_pb2.CASE_STATE_RESOLVED
+VOICE = (common_pb2.CHANNEL_VOICE, common_pb2.CHANNEL_SIGN_LANGUAGE_VIDEO)
+
+
+def begin(case: Case, contact: intake_pb2.ContactAccepted, language: str) -> None:
+    """Fills an empty case from its first contact."""
+    case.case_id = ids.case_id(contact.contact_id)
+    case.case_number = ids.case_number(case.case_id)
+    case.person = contact.person
+    case.state = OPEN
+    case.first_arrival_ms = case.last_contact_ms = contact.event_ms
+    case.channel = contact.channel
+    case.kind = contact.kind
+    case.party = contact.party
+    case.number_line = contact.number_line
+    case.line = contact.line
+    case.agency = contact.agency
+    case.topic = contact.topic
+    case.language = language
+    case.life_safety = contact.life_safety
+    case.drill = contact.drill
+    case.contacts = 1
+    case.dialled = int(contact.channel in VOICE)
+    case.sealed_number = contact.sealed_number
+    case.accepted_ms = contact.accepted_ms
+
+
+def join(case: Case, contact: intake_pb2.ContactAccepted, language: str) -> None:
+    """Takes a further contact into a case. What the first one left open, this one may tell."""
+    if contact.event_ms >= case.last_contact_ms:
+        # The last one is kept longest: an open case must stay reachable when a month is erased.
+        case.sealed_number = contact.sealed_number or case.sealed_number
+    if case.state == RESOLVED and contact.event_ms > case.resolved_ms:
+        reopen(case)
+    case.first_arrival_ms = min(case.first_arrival_ms, contact.event_ms)
+    case.last_contact_ms = max(case.last_contact_ms, contact.event_ms)
+    case.kind = case.kind or contact.kind
+    case.party = case.party or contact.party
+    case.line = case.line or contact.line
+    case.agency = case.agency or contact.agency
+    case.topic = case.topic or contact.topic
+    case.language = case.language or language
+    case.life_safety = case.life_safety or contact.life_safety
+    case.contacts += 1
+    case.dialled += contact.channel in VOICE
+
+
+def reopen(case: Case) -> None:
+    """Makes a resolved case anybody's again."""
+    case.state = OPEN
+    case.resolved_ms = 0
+    case.assignee = ""
+
+
+def listing(case: Case) -> tuple[int, str, int]:
+    """What decides where a case is listed: state, agency, place."""
+    return case.state, case.agency, case.first_arrival_ms

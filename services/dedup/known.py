@@ -1,0 +1,75 @@
+"""What a partition knows of its cases: each as it stands, its words, and whose it is. Pure."""
+
+from collections.abc import Sequence
+
+from services.dedup import words
+from services.dedup.case import Case
+
+# A person's cases that a contact is held against, the latest first.
+_CANDIDATES = 32
+
+
+def key_of(uuid: str) -> bytes:
+    """The 16 bytes of a UUID in canonical text form. Raises ValueError for anything else."""
+    if len(uuid) != 36 or uuid.count("-") != 4:
+        raise ValueError("not a UUID")
+    return bytes.fromhex(uuid.replace("-", ""))
+
+
+class Known:
+    """The cases by number, in the order in which they were opened; kept serialised."""
+
+    def __init__(self) -> None:
+        self.shapes: list[bytes] = []
+        """The words of each case's contacts, packed."""
+        self.of_person: dict[bytes, int | list[int]] = {}
+        """The case of a person, or their cases in order of opening."""
+        self._cases: list[bytes] = []
+        self._number_of: dict[bytes, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def serialised(self, number: int) -> bytes:
+        """A case as it stands, serialised."""
+        return self._cases[number]
+
+    def number_of(self, case_id: str) -> int | None:
+        """The number of a case, or None when there is none of this id."""
+        try:
+            return self._number_of.get(key_of(case_id))
+        except ValueError:
+            return None
+
+    def add(self, case: Case, shape: Sequence[int]) -> None:
+        """A case that was opened now. It stands as soon as it is stored."""
+        number = len(self._cases)
+        self._cases.append(b"")
+        self.shapes.append(words.pack(shape))
+        self._number_of[key_of(case.case_id)] = number
+        if not case.person:
+            return
+        cases = self.of_person.get(case.person)
+        if cases is None:
+            self.of_person[case.person] = number
+        elif isinstance(cases, int):
+            self.of_person[case.person] = [cases, number]
+        else:
+            cases.append(number)
+
+    def add_words(self, number: int, shape: Sequence[int]) -> None:
+        """A further contact of the case has these words."""
+        if shape:
+            merged = words.bounded([*words.unpack(self.shapes[number]), *shape])
+            self.shapes[number] = words.pack(merged)
+
+    def store(self, number: int, case: Case) -> None:
+        """The case stands like this from now on."""
+        self._cases[number] = case.SerializeToString()
+
+    def candidates(self, person: bytes) -> list[int]:
+        """The latest cases of a person; none of somebody who can't be known."""
+        cases = self.of_person.get(person) if person else None
+        if cases is None:
+            return []
+        return [cases] if isinstance(cases, int) else cases[-_CANDIDATES:]

@@ -1,0 +1,88 @@
+"""Which case a contact joins, or that it is the first of another, and why. Pure.
+
+`match` scores a contact against a case; here is what it is held against, and what becomes of that.
+"""
+
+from collections.abc import Sequence
+
+from mawja.common.v1 import common_pb2
+from mawja.dedup.v1 import events_pb2
+from mawja.intake.v1 import events_pb2 as intake_pb2
+
+from services.dedup import case as cases
+from services.dedup import match, words
+from services.dedup.case import Case
+from services.dedup.known import Known
+from services.dedup.match import Rules, Side
+
+
+class Linking:
+    """Decides on the place of contacts. `shared`: hashes of numbers that are known to be shared."""
+
+    def __init__(self, rules: Rules, known: Known, shared: frozenset[bytes]) -> None:
+        self._rules = rules
+        self._known = known
+        self._shared = shared
+
+    def place(
+        self, contact: intake_pb2.ContactAccepted, shape: frozenset[int], language: str
+    ) -> tuple[int, events_pb2.Link]:
+        """The case that the contact joins, or the number of the next one, and why."""
+        found, why = None, "no number: a case of its own"
+        candidates = self._known.candidates(contact.person)
+        if contact.person:
+            why = "first contact of this number"
+        if candidates:
+            sides = [self._side(number) for number in candidates]
+            side = Side(
+                agency=contact.agency,
+                topic=contact.topic,
+                line=contact.line,
+                language=language,
+                feedback=_feedback(contact.kind),
+                organisation=contact.party == common_pb2.PARTY_ORGANISATION,
+                life_safety=contact.life_safety,
+                drill=contact.drill,
+                open=True,
+                first_ms=contact.event_ms,
+                last_ms=contact.event_ms,
+                shape=shape,
+            )
+            shared = contact.person in self._shared or self._looks_shared(sides, contact.event_ms)
+            found, refusal = match.best(side, sides, self._rules, shared)
+            why = f"a need of its own: {refusal}"
+        link = events_pb2.Link(
+            contact_id=contact.contact_id,
+            level=events_pb2.LINK_LEVEL_SAME_NEED if found else events_pb2.LINK_LEVEL_FIRST,
+            score=found.score if found else 1.0,
+            reason=found.reason if found else why,
+            event_ms=contact.event_ms,
+            channel=contact.channel,
+        )
+        return candidates[found.index] if found else len(self._known), link
+
+    def _looks_shared(self, sides: Sequence[Side], event_ms: int) -> bool:
+        rules = self._rules
+        near = sum(abs(event_ms - side.first_ms) <= rules.shared_window for side in sides)
+        return near >= rules.shared_cases
+
+    def _side(self, number: int) -> Side:
+        case = Case.FromString(self._known.serialised(number))
+        return Side(
+            agency=case.agency,
+            topic=case.topic,
+            line=case.line,
+            language=case.language,
+            feedback=_feedback(case.kind),
+            organisation=case.party == common_pb2.PARTY_ORGANISATION,
+            life_safety=case.life_safety,
+            drill=case.drill,
+            open=case.state != cases.RESOLVED,
+            first_ms=case.first_arrival_ms,
+            last_ms=case.last_contact_ms,
+            shape=frozenset(words.unpack(self._known.shapes[number])),
+        )
+
+
+def _feedback(kind: common_pb2.ContactKind.ValueType) -> bool | None:
+    return kind == common_pb2.CONTACT_KIND_FEEDBACK if kind else None
