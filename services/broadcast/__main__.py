@@ -5,10 +5,11 @@ from mawja.broadcast.v1 import service_pb2_grpc
 from services.broadcast import binds
 from services.broadcast.arrivals import Arrivals
 from services.broadcast.carriers.base import LateAnswer
+from services.broadcast.desk import Desk
 from services.broadcast.sender import Sender
 from services.broadcast.server import BroadcastServicer, changes_of
 from services.broadcast.shown import ROOM
-from services.broadcast.worker import PLAN, Desk, Partition
+from services.broadcast.worker import PLAN, Partition
 from services.runtime.consume import Worker
 from services.runtime.service import Service, main
 from services.runtime.store import PartitionView, Replies, Views

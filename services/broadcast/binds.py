@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from services.broadcast.carriers.smpp import SmppCarrier, SmppConfig
+from services.broadcast.carriers.account import SmppConfig
+from services.broadcast.carriers.smpp import SmppCarrier
 from services.broadcast.pace import Bucket
 from services.broadcast.routes import CarrierSpec, Routes, parse
 from services.broadcast.sender import Out

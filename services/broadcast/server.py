@@ -10,9 +10,9 @@ from mawja.broadcast.v1 import events_pb2, service_pb2, service_pb2_grpc
 from mawja.common.v1 import common_pb2
 
 from services.broadcast import shown
-from services.runtime import ids, rpc
+from services.runtime import ids, rpc, seen
 from services.runtime.clock import now_ms
-from services.runtime.errors import Away, Forbidden, NotFound
+from services.runtime.errors import Away, Forbidden
 from services.runtime.produce import acknowledged
 from services.runtime.topics import BROADCAST_COMMAND, OPT_OUT, partition_of
 
@@ -108,13 +108,13 @@ class BroadcastServicer(service_pb2_grpc.BroadcastServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> service_pb2.GetMessageResponse:
         """One message as the log has it."""
-        [payload] = await self._views.get(shown.key_of(request.message_id.lower()))
-        if payload is not None:
-            response = service_pb2.GetMessageResponse.FromString(payload)
-            if rpc.CALLER.get().sees(response.message.agency):
-                return response
-        # The same answer for another agency's: whether it exists is theirs to know.
-        raise NotFound("there is no such message of the last 7 days that you may see")
+        return await seen.one(
+            self._views,
+            shown.key_of(request.message_id.lower()),
+            service_pb2.GetMessageResponse.FromString,
+            lambda response: response.message.agency,
+            "there is no such message of the last 7 days that you may see",
+        )
 
     async def WatchMessages(
         self,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mawja.outreach.v1 import events_pb2, service_pb2, service_pb2_grpc
 
 from services.outreach import views
-from services.runtime import rpc
-from services.runtime.errors import Forbidden, Invalid, NotFound, Violation
+from services.runtime import rpc, seen
+from services.runtime.errors import Forbidden, Invalid, Violation
 
 if TYPE_CHECKING:
     import grpc
@@ -35,13 +35,14 @@ class OutreachServicer(service_pb2_grpc.OutreachServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> service_pb2.GetCallbackResponse:
         """One callback."""
-        [payload] = await self._views.get(views.key(request.callback_id.lower()))
-        if payload is not None:
-            callback = _read(payload)
-            if rpc.CALLER.get().sees(callback.agency):
-                return service_pb2.GetCallbackResponse(callback=callback)
-        # The same answer for another agency's: whether it exists is theirs to know.
-        raise NotFound("there is no such callback that you may see")
+        callback = await seen.one(
+            self._views,
+            views.key(request.callback_id.lower()),
+            _read,
+            lambda found: found.agency,
+            "there is no such callback that you may see",
+        )
+        return service_pb2.GetCallbackResponse(callback=callback)
 
     async def ListCallbacks(
         self,

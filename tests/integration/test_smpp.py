@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.broadcast import segments
+from services.broadcast.carriers.account import SmppConfig
 from services.broadcast.carriers.base import (
     Accepted,
     InboundMessage,
@@ -37,7 +38,7 @@ from services.broadcast.carriers.base import (
 )
 from services.broadcast.carriers.deliver import Dialect, IdFormat
 from services.broadcast.carriers.errors import SendError
-from services.broadcast.carriers.smpp import SmppCarrier, SmppConfig
+from services.broadcast.carriers.smpp import SmppCarrier
 from services.local.smsc.record import Submit, duplicates, read_record, reassemble
 from services.runtime import smpp
 
@@ -560,7 +561,8 @@ async def test_beyond_the_inbox_the_carrier_is_asked_to_wait(smsc: Starter) -> N
 
 VICTIM = """
 import asyncio, sys
-from services.broadcast.carriers.smpp import SmppCarrier, SmppConfig
+from services.broadcast.carriers.account import SmppConfig
+from services.broadcast.carriers.smpp import SmppCarrier
 
 async def main():
     async def hang(batch):

@@ -1,0 +1,188 @@
+"""A request is judged once: it ends with a reason, or waits in its lane's topic for its turn.
+
+From the topic it comes into its lane's memory when there is room, and is looked at again: what it
+needs may have changed while it waited.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from mawja.broadcast.v1 import events_pb2, service_pb2
+from mawja.broadcast.v1.events_pb2 import QueuedMessage
+from mawja.outreach.v1 import events_pb2 as outreach_pb2
+
+from services.broadcast import numbers, segments, shown, wording
+from services.broadcast.books import LANE_TOPICS, Books, state_for
+from services.broadcast.desk import Desk
+from services.broadcast.lanes import Waiting
+from services.broadcast.messages import (
+    MAY_BE_CLAIMED,
+    QUEUED,
+    SUPPRESSED,
+    ending,
+    first_change,
+)
+from services.broadcast.routes import CarrierSpec
+from services.runtime import trace
+from services.runtime.clock import now_ms
+from services.runtime.errors import Poison
+from services.runtime.own import Record
+from services.runtime.privacy import PERSON_BYTES, Erased
+from services.runtime.store import Item
+
+
+@dataclass(slots=True)
+class Turn:
+    """The effects of one call of a partition's `work`."""
+
+    sent: list["asyncio.Future[Any]"] = field(default_factory=list)
+    decided: list["asyncio.Future[None]"] = field(default_factory=list)
+    dead: list["asyncio.Future[None]"] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    replies: list[shown.Reply] = field(default_factory=list)
+    stopped: set[bytes] = field(default_factory=set)
+
+
+class Admission:
+    """Takes requests and lane records of one partition, since `since_ms`, under `epoch`."""
+
+    def __init__(self, desk: Desk, books: Books, partition: int, epoch: int, since_ms: int) -> None:
+        self._desk = desk
+        self._books = books
+        self._partition = partition
+        self._epoch = epoch
+        self._since_ms = since_ms
+
+    async def request(self, record: Record, turn: Turn) -> None:
+        """Takes a record of outreach's log."""
+        queued = _queued(outreach_pb2.MessageRequested.FromString(record.value or b""))
+        parent = trace.of(record.headers)
+        if parent is None:
+            # Whether a contact is traced was decided at the door.
+            await self._admit(queued, turn, None)
+        else:
+            with trace.span("broadcast.admit", parent) as traceparent:
+                await self._admit(queued, turn, traceparent)
+
+    async def command(self, command: events_pb2.BroadcastCommand, turn: Turn) -> None:
+        """Takes a person's command, and answers it."""
+        if command.WhichOneof("action") != "queue":
+            raise Poison("a command without an action that this version knows")
+        answer = await self._admit(command.queue, turn, None)
+        envelope = command.envelope
+        turn.replies.append(
+            shown.Reply(envelope.reply_to, envelope.command_id, answer.SerializeToString())
+        )
+
+    def lane(self, record: Record, turn: Turn) -> None:
+        """Takes a message from its lane's topic into memory, unless it is settled or here."""
+        queued, books = QueuedMessage.FromString(record.value or b""), self._books
+        message_id = queued.message_id
+        if (
+            books.messages.state(message_id) not in MAY_BE_CLAIMED
+            or books.has_place(message_id)
+            or books.messages.settled_long_ago(queued.expires_ms, now_ms())
+        ):
+            return
+        books.place(message_id, record.topic, record.offset)
+        route = self._route(queued)
+        if isinstance(route, CarrierSpec):
+            books.lanes.add(Waiting(queued, record.offset, route.name))
+            if record.timestamp < self._since_ms and books.messages.get(message_id) is None:
+                # Another owner queued it and may not have come to show it.
+                turn.items.append(self.queued_item(queued))
+        else:
+            books.status.put([ending(books.messages, queued, state_for(route), route)])
+
+    def queued_item(self, queued: QueuedMessage) -> Item:
+        """The view of a message that is only queued."""
+        return shown.queued_item(first_change(queued, QUEUED), queued.requested_ms, self._epoch)
+
+    async def _admit(
+        self, queued: QueuedMessage, turn: Turn, traceparent: str | None
+    ) -> service_pb2.QueueMessageResponse:
+        """Ends a message that may not go, or puts it into its lane's topic; once."""
+        if (
+            not queued.message_id
+            or len(queued.person) != PERSON_BYTES
+            or queued.lane not in LANE_TOPICS
+            or not queued.sealed_number
+        ):
+            raise Poison("a message without id, person, lane or number")
+        books = self._books
+        answer = service_pb2.QueueMessageResponse(message_id=queued.message_id, state=QUEUED)
+        known = books.messages.get(queued.message_id)
+        if known is not None:
+            change = known.change()
+            if change.state == SUPPRESSED:
+                answer.state, answer.reason = SUPPRESSED, change.reason
+            answer.parts = change.parts
+            return answer
+        if books.messages.settled_long_ago(queued.expires_ms, now_ms()):
+            return answer
+        route = self._route(queued)
+        if isinstance(route, CarrierSpec):
+            parts, reason = self._parts(queued, route)
+            queued.parts = answer.parts = parts
+        else:
+            reason = route
+        if reason:
+            state = state_for(reason)
+            turn.decided.append(books.status.put([first_change(queued, state, reason)]))
+            answer.state, answer.reason = state, reason
+        elif queued.message_id not in books.lanes:
+            headers = [] if traceparent is None else [(trace.HEADER, traceparent.encode())]
+            turn.sent.append(
+                await self._desk.producer.send(
+                    LANE_TOPICS[queued.lane],
+                    self._partition,
+                    queued.SerializeToString(),
+                    key=queued.person,
+                    headers=headers,
+                )
+            )
+            turn.items.append(self.queued_item(queued))
+        return answer
+
+    def _route(self, queued: QueuedMessage) -> CarrierSpec | str:
+        """The carrier that the message may go to, or why it may not go."""
+        if reason := self._books.forbidden(queued):
+            return reason
+        try:
+            number = self._desk.keyring.unseal("number", queued.sealed_number)
+        except Erased:
+            return "erased"
+        return numbers.obstacle(number) or self._desk.routes.choose(
+            number, queued.language, queued.drill
+        )
+
+    def _parts(self, queued: QueuedMessage, carrier: CarrierSpec) -> tuple[int, str]:
+        """How many parts the text takes at `carrier`, or why it cannot be sent."""
+        try:
+            text = self._desk.keyring.unseal("text", queued.sealed_text)
+            if not text:
+                return 0, "no-text"
+            text = wording.shown(text, queued.drill, carrier.dialect.alphabet)
+            return segments.split(text, alphabet=carrier.dialect.alphabet).part_count, ""
+        except Erased:
+            return 0, "erased"
+        except segments.TextError:
+            return 0, "text-not-sendable"
+
+
+def _queued(request: outreach_pb2.MessageRequested) -> QueuedMessage:
+    return QueuedMessage(
+        message_id=request.message_id,
+        person=request.person,
+        case_id=request.case_id,
+        lane=request.lane,
+        language=request.language,
+        agency=request.agency,
+        drill=request.drill,
+        requested_ms=request.requested_ms,
+        expires_ms=request.expires_ms,
+        accepted_ms=request.accepted_ms,
+        sealed_number=request.sealed_number,
+        sealed_text=request.sealed_text,
+    )
