@@ -93,7 +93,7 @@ class SurgeRun:
         self.order = order
         self.ledger = Ledger()
         self.sent = Sent()
-        self.scan = Scan(parts.kafka, TOPICS)
+        self._scan: Scan | None = None
         self._parts = parts
         self._system = system
         self._progress = progress
@@ -148,10 +148,13 @@ class SurgeRun:
 
     async def settle(self) -> Account:
         """Waits until every record is worked through and every message has its end."""
+        # Not before: nothing needs it while contacts are sent, and connections grow old.
+        if self._scan is None:
+            self._scan = await asyncio.to_thread(Scan, self._parts.kafka, TOPICS)
         await _settle(
             self._parts,
             self._system,
-            self.scan,
+            self._scan,
             self.ledger,
             self._watched,
             self._progress,
@@ -191,7 +194,8 @@ class SurgeRun:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.scan.close()
+        if self._scan is not None:
+            self._scan.close()
 
 
 async def _show(

@@ -1,5 +1,6 @@
 """The matrix' own fixtures, and its table at the end of the run."""
 
+import logging
 import random
 import time
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from rich.table import Table
 
 from tests.faults.stage import Size
 from tests.faults.table import HEADINGS, Row, write
+
+# Where brokers are killed on purpose, every lost connection would be told many times a second.
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 _ROWS = pytest.StashKey[list[Row]]()
 _ROW = pytest.StashKey[Row]()

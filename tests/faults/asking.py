@@ -1,0 +1,279 @@
+"""What people, agents and connectors ask of every room beside a surge, each again until answered.
+
+Also what makes the rarer effects happen: stops and messages by SMS, records that nobody can read,
+views that Redis has lost, a carrier that throttles. What was asked is kept, to be held against what
+became of it.
+"""
+
+import asyncio
+import base64
+import hmac
+import json
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import aiohttp
+import grpc
+import redis.asyncio as redis
+from kafka import KafkaProducer
+from mawja.broadcast.v1 import service_pb2 as broadcast_pb2
+from mawja.broadcast.v1 import service_pb2_grpc as broadcast_grpc
+from mawja.common.v1 import common_pb2
+from mawja.dedup.v1 import service_pb2 as dedup_pb2
+from mawja.dedup.v1 import service_pb2_grpc as dedup_grpc
+
+from loadtests.ledger import Truth
+from services.local.system import token
+from services.runtime import rpc, topics
+from services.runtime.clock import now_ms
+from services.runtime.identity import Role
+from services.runtime.store import sentinel_key
+from tests.faults.stage import Stage
+
+PORTAL = "portal"
+UNREADABLE = b"\xff\xff"
+"""A record that no room can read."""
+_SECRET = b"a secret of at least 24 bytes"
+_ATTEMPT_S = 4.0
+_AGAIN_S = 0.1
+_AGAIN = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    }
+)
+_PARTITIONS = 8
+_VIEWS = ("dedup", "outreach", "broadcast")
+_UNREADABLE = {
+    "intake": topics.INBOUND_MESSAGE,
+    "dedup": topics.CALL_EVENT,
+    # A record of a decision log that carries no epoch: nobody who may write there wrote it.
+    "outreach": topics.CASE,
+    "broadcast": topics.BROADCAST_COMMAND,
+}
+_LANES = (common_pb2.LANE_URGENT, common_pb2.LANE_NORMAL, common_pb2.LANE_BULK)
+
+
+class Asking:
+    """Everything that was asked, by what was answered. `wanted(room.point)`: whether what leads to
+    that effect is still to be made."""
+
+    def __init__(self, on: Stage, wanted: Callable[[str], bool]) -> None:
+        self._on = on
+        self._wanted = wanted
+        self._over = False
+        self.contacts = 0
+        """Contacts that the webhook was told are safe."""
+        self.messages: dict[str, str] = {}
+        """Message id to number, of what was queued."""
+        self.opted_out: list[str] = []
+        self.stopped: list[str] = []
+        self.texted: list[str] = []
+        self.notes: dict[str, list[str]] = {}
+        """The notes of each case."""
+        self.unreadable = 0
+
+    async def until(self, done: Callable[[], bool], timeout_s: float) -> None:
+        """Asks until `done`, then until everything begun is answered."""
+        deadline = time.monotonic() + timeout_s
+        secrets = self._on.system.keys / "webhooks"
+        secrets.mkdir(exist_ok=True)
+        (secrets / f"{PORTAL}.secret").write_text(base64.b64encode(_SECRET).decode())
+        await self._carrier(op="set", profile={"deliver_timeout_ms": 1_000})
+        async with asyncio.TaskGroup() as group:
+            for series in (
+                self._each(0.2, self._contact),
+                self._each(0.1, self._message),
+                self._each(0.5, self._opt_out),
+                self._each(0.3, self._command),
+                self._each(0.2, self._text),
+                self._each(1.0, self._damage),
+            ):
+                group.create_task(series)
+            while not done() and time.monotonic() < deadline:  # noqa: ASYNC110 - files tell
+                await asyncio.sleep(0.1)
+            self._over = True
+        await self._carrier(op="set", profile={"refuse": {}})
+
+    async def _each(
+        self, pause_s: float, ask: Callable[[int], Coroutine[object, object, None]]
+    ) -> None:
+        number = 0
+        while not self._over:
+            await ask(number)
+            number += 1
+            await asyncio.sleep(pause_s)
+
+    # Intake.
+
+    async def _contact(self, index: int) -> None:
+        number = f"+9995700{index:05d}"
+        body = json.dumps(
+            {
+                "channel": "CHANNEL_WEB",
+                "kind": "CONTACT_KIND_REQUEST",
+                "number": number,
+                "text": f"water in street {index}",
+                "eventMs": str(now_ms()),
+                "drill": True,
+            }
+        ).encode()
+        identity = f"{PORTAL}/{index}"
+        [replica] = self._on.replicas("intake")
+        url = f"http://127.0.0.1:{replica.address.webhook}/v1/webhooks/{PORTAL}"
+        contact_id = ""
+        while not contact_id:
+            at = str(int(time.time()))
+            signed = f"{identity}.{at}.".encode() + body
+            signature = base64.b64encode(hmac.digest(_SECRET, signed, "sha256")).decode()
+            headers = {
+                "webhook-id": identity,
+                "webhook-timestamp": at,
+                "webhook-signature": f"v1,{signature}",
+            }
+            try:
+                timeout = aiohttp.ClientTimeout(_ATTEMPT_S)
+                async with (
+                    aiohttp.ClientSession(timeout=timeout) as session,
+                    session.post(url, data=body, headers=headers) as response,
+                ):
+                    if response.status == 200:
+                        contact_id = (await response.json())["contactId"]
+                    else:
+                        assert response.status in (429, 503), await response.text()
+                        await asyncio.sleep(_AGAIN_S)
+            except (aiohttp.ClientError, TimeoutError):
+                await asyncio.sleep(_AGAIN_S)
+        assert self._on.run is not None
+        self._on.run.ledger.expect(contact_id, Truth(number, identity, identity))
+        self._on.run.ledger.acknowledge(contact_id)
+        self.contacts += 1
+
+    async def _text(self, index: int) -> None:
+        stopping = index % 2 == 0
+        number = f"+9995{300 if stopping else 310:03d}{index:05d}"
+        (self.stopped if stopping else self.texted).append(number)
+        text = "STOP" if stopping else f"no water in street {index}"
+        await self._carrier(op="inbound", **{"from": number, "to": "Mawja", "text": text})
+
+    # Broadcast.
+
+    async def _message(self, index: int) -> None:
+        await self._queue(f"+9995600{index:05d}", index, "long " * 40 if index % 4 == 0 else "")
+
+    async def _opt_out(self, index: int) -> None:
+        number = f"+9995500{index:05d}"
+        request = broadcast_pb2.OptOutRequest(number=number)
+        await self._broadcast("OptOut", request)
+        self.opted_out.append(number)
+        await asyncio.sleep(0.5)
+        await self._queue(number, index, "to one who wants none ")
+
+    async def _queue(self, number: str, index: int, text: str) -> None:
+        request = broadcast_pb2.QueueMessageRequest(
+            request_id=f"{number}/{index}",
+            number=number,
+            text=f"{text}message {index}",
+            lane=_LANES[index % len(_LANES)],
+            drill=True,
+        )
+        answer: broadcast_pb2.QueueMessageResponse = await self._broadcast("QueueMessage", request)
+        self.messages[answer.message_id] = number
+
+    async def _broadcast(self, method: str, request: object) -> Any:
+        async with rpc.channel(self._on.system.target("broadcast")) as channel:
+            stub = broadcast_grpc.BroadcastServiceStub(channel)
+            return await self._answered(getattr(stub, method), request)
+
+    # Dedup.
+
+    async def _command(self, index: int) -> None:
+        async with rpc.channel(self._on.system.target("dedup")) as channel:
+            stub = dedup_grpc.DedupServiceStub(channel)
+            listed: dedup_pb2.ListCasesResponse = await self._answered(
+                stub.ListCases, dedup_pb2.ListCasesRequest(page_size=100)
+            )
+            if not listed.cases:
+                return
+            case_id = listed.cases[index % len(listed.cases)].case_id
+            note = f"note {index}"
+            request = dedup_pb2.AddCaseNoteRequest(
+                case_id=case_id, text=note, request_id=f"note/{index}"
+            )
+            await self._answered(stub.AddCaseNote, request)
+            self.notes.setdefault(case_id, []).append(note)
+
+    async def notes_kept(self) -> dict[str, list[str]]:
+        """The notes that dedup shows of the cases that got some."""
+        async with rpc.channel(self._on.system.target("dedup")) as channel:
+            stub = dedup_grpc.DedupServiceStub(channel)
+            kept = {}
+            for case_id in self.notes:
+                shown: dedup_pb2.GetCaseResponse = await self._answered(
+                    stub.GetCase, dedup_pb2.GetCaseRequest(case=case_id)
+                )
+                kept[case_id] = [note.text for note in shown.notes]
+            return kept
+
+    async def _answered(self, method: Callable[..., Awaitable[Any]], request: object) -> Any:
+        metadata = rpc.bearer(token(self._on.system.keys, "someone", Role.COORDINATOR))
+        while True:
+            try:
+                return await method(request, metadata=metadata, timeout=_ATTEMPT_S)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in _AGAIN:
+                    raise
+                await asyncio.sleep(_AGAIN_S)
+
+    # What makes the rarer effects happen.
+
+    async def _damage(self, index: int) -> None:
+        for room, topic in _UNREADABLE.items():
+            if self._wanted(f"{room}.dead-letter"):
+                await asyncio.to_thread(self._spoil, topic, index % _PARTITIONS)
+        lost = [
+            sentinel_key(room, partition)
+            for room in _VIEWS
+            for partition in range(_PARTITIONS)
+            if self._wanted(f"{room}.view-rebuilding") or self._wanted(f"{room}.view-rebuilt")
+        ]
+        if any(
+            self._wanted(f"intake.index-{what}")
+            for what in ("locked", "read-back", "whole", "unlocked")
+        ):
+            lost.append("intake:whole")
+        if lost and index % 3 == 0:
+            client = redis.Redis.from_url(self._on.parts.redis_url)
+            await client.delete(*lost)
+            await client.aclose()
+        refused = {"ESME_RTHROTTLED": 0.3} if self._wanted("broadcast.claim-released") else {}
+        await self._carrier(op="set", profile={"refuse": refused})
+
+    def _spoil(self, topic: topics.Topic, partition: int) -> None:
+        producer = KafkaProducer(bootstrap_servers=self._on.parts.kafka, acks="all")
+        try:
+            producer.send(topic.name, partition=partition, value=UNREADABLE).get(10)
+            self.unreadable += 1
+        finally:
+            producer.close()
+
+    async def _carrier(self, **request: Any) -> dict[str, Any]:
+        """Asks the SMS centre's control socket."""
+        ports = json.loads((self._on.parts.home / "smsc" / "ports.json").read_text())
+        reader, writer = await asyncio.open_connection("127.0.0.1", ports["control_port"])
+        try:
+            writer.write(json.dumps(request).encode() + b"\n")
+            answer: dict[str, Any] = json.loads(await reader.readline())
+        finally:
+            writer.close()
+        assert answer["ok"], answer
+        return answer
+
+    async def deliveries_waiting(self) -> int:
+        """What the SMS centre still has for us."""
+        waiting: int = (await self._carrier(op="stats"))["deliveries_waiting"]
+        return waiting

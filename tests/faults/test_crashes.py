@@ -1,0 +1,170 @@
+"""A crash right after every effect of every service, in one surge: see `crashing.POINTS`."""
+
+import asyncio
+import random
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from mawja.broadcast.v1 import events_pb2
+from mawja.intake.v1 import events_pb2 as intake_pb2
+
+from services.local.supervised import RestartPolicy
+from services.local.system import ROOMS
+from services.runtime import topics
+from services.runtime.own import Record
+from services.runtime.privacy import Keyring
+from services.runtime.scan import Scan
+from services.tools.report import Report
+from tests.broadcast_rig import Ledger as StatusLog
+from tests.faults.asking import UNREADABLE, Asking
+from tests.faults.crashing import CODE, GO, POINTS, chosen, command
+from tests.faults.stage import Size, Stage, stage
+from tests.faults.table import Row
+
+pytestmark = pytest.mark.faults
+WINDOW = 200
+"""Parts that the local carrier may have unanswered, by default."""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.row(
+    "a crash after every effect (publish, claim, Redis write, commit, carrier call, receipt) of "
+    "every service",
+    must="0/0/0; every point has crashed; unknown SMS only from claims without result",
+)
+def test_a_crash_after_every_effect(
+    row: Row, size: Size, seed: int, rng: random.Random, tmp_path: Path
+) -> None:
+    points = POINTS if size.full else chosen(rng, 5)
+    flags = tmp_path / "crashed"
+    flags.mkdir()
+
+    def left() -> list[str]:
+        return [point.flag for point in points if not (flags / point.flag).exists()]
+
+    with stage(
+        tmp_path,
+        calls=size.calls,
+        over_s=size.of(120.0, 20.0),
+        seed=seed,
+        wrap=lambda room, _: command(room, flags, seed, points),
+    ) as on:
+        asking = Asking(on, lambda flag: flag in left())
+
+        def crash() -> None:
+            for replica in on.system.running:
+                # Not slower each time: these crashes are no sign of anything.
+                replica.process.policy = RestartPolicy(factor=1.0)
+            (flags / GO).touch()
+            asyncio.run(asking.until(lambda: not left(), size.of(240.0, 60.0)))
+            assert left() == [], "no crash came after these"
+            for replica in on.system.running:
+                on.wait(replica.ready, 30, f"{replica.name} serves again")
+
+        report = on.surge(crash)
+        codes = {
+            replica.room: [ended.code for ended in replica.process.exits]
+            for replica in on.system.running
+        }
+        row.figure("elapsed s", report["elapsed_s"])
+        row.same("crashes", sum(map(len, codes.values())), len(points))
+        expected = Counter(point.room for point in points)
+        assert codes == {room: [CODE] * expected[room] for room in ROOMS}
+        last = status_of(on, asking)
+        row.account(
+            report,
+            allowed=own_doing(asking, last),
+            beside=asking.contacts + len(asking.texted),
+        )
+        row.same(
+            "beside",
+            count(report, "accepted") - count(report, "dialled"),
+            asking.contacts + len(asking.texted),
+        )
+        hold_contacts(on, asking)
+        hold_messages(row, report, last, expected["broadcast"])
+        kept = asyncio.run(asking.notes_kept())
+        row.figure("notes", sum(map(len, kept.values())))
+        assert kept == asking.notes, "a note was lost, or stands twice"
+
+
+def own_doing(asking: Asking, last: Mapping[str, events_pb2.MessageChange]) -> list[str]:
+    """What the ledger says of what the row itself has made: with its exact count."""
+    ended = sum(last[one].state != events_pb2.MESSAGE_STATE_UNKNOWN for one in asking.messages)
+    return [
+        f"{asking.unreadable:,} records were set aside as dead letters",
+        f"{len(asking.messages):,} messages have a status and were never requested",
+        f"{ended:,} messages are in no bucket or in two",
+    ]
+
+
+def hold_contacts(on: Stage, asking: Asking) -> None:
+    """Whatever came by SMS is one contact, or an opt-out."""
+    keyring = Keyring(on.system.keys)
+    kept: defaultdict[bytes, set[str]] = defaultdict(set)
+    contacts: defaultdict[bytes, set[str]] = defaultdict(set)
+    opted_out: set[bytes] = set()
+
+    def take(record: Record) -> None:
+        value = record.value or b""
+        if value == UNREADABLE:
+            return
+        if record.topic == topics.INBOUND_MESSAGE.name:
+            message = events_pb2.InboundMessage.FromString(value)
+            kept[message.person].add(message.inbound_id)
+        elif record.topic == topics.CONTACT_ACCEPTED.name:
+            contact = intake_pb2.ContactAccepted.FromString(value)
+            contacts[contact.person].add(contact.contact_id)
+        else:
+            opted_out.add(record.key or b"")
+
+    def people(numbers: Sequence[str]) -> list[bytes]:
+        return [keyring.person(number) for number in numbers]
+
+    read = (topics.INBOUND_MESSAGE, topics.CONTACT_ACCEPTED, topics.OPT_OUT)
+    with Scan(on.parts.kafka, read) as scan:
+        scan.advance(take)
+    stopped, texted = people(asking.stopped), people(asking.texted)
+    assert {*stopped, *people(asking.opted_out)} <= opted_out, "a STOP was lost"
+    assert all(len(kept[person]) == 1 for person in (*stopped, *texted)), (
+        "a message from a person was lost, or a redelivery has another id"
+    )
+    assert all(len(contacts[person]) == 1 for person in texted), "a message is no contact, or two"
+    assert not any(contacts[person] for person in stopped), "a STOP is no contact"
+    assert asyncio.run(asking.deliveries_waiting()) == 0
+
+
+def status_of(on: Stage, asking: Asking) -> Mapping[str, events_pb2.MessageChange]:
+    """The last change of every message, when all of them have come to rest."""
+    status = StatusLog(on.parts.kafka)
+    try:
+        status.wait_for(list(asking.messages), "DELIVERED", "UNKNOWN", "SUPPRESSED")
+        return status.last
+    finally:
+        status.close()
+
+
+def hold_messages(
+    row: Row, report: Report, last: Mapping[str, events_pb2.MessageChange], crashes: int
+) -> None:
+    """What the carrier has is delivered; nothing is unknown but claims that a crash has left."""
+    found = Counter(
+        events_pb2.MessageState.Name(change.state).removeprefix("MESSAGE_STATE_").lower()
+        for change in last.values()
+    )
+    row.figures["messages"] = ", ".join(f"{many:,} {state}" for state, many in found.items())
+    assert found.keys() <= {"delivered", "unknown", "suppressed"}
+    # The SMS centre sends a receipt for all that it has accepted.
+    row.same("delivered", found["delivered"], report["carrier_messages"])
+    unknown = [c for c in last.values() if c.state == events_pb2.MESSAGE_STATE_UNKNOWN]
+    assert {change.reason for change in unknown} <= {"takeover"}, "nobody crashed with these"
+    row.at_most("unknown", len(unknown), crashes * WINDOW)
+
+
+def count(report: Report, name: str) -> int:
+    """One of the report's counts."""
+    value = report[name]
+    assert isinstance(value, int)
+    return value
