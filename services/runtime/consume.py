@@ -1,100 +1,44 @@
-"""A room's worker: owns partitions, folds their logs, works through their inputs, then commits.
+"""A room's worker: works through the inputs of the partitions that it owns, then commits.
 
 For every partition number p that the group gives this replica, the worker holds partition p of all
-the room's input topics together (range assignment, same counts). Taking over p means: append owner
-markers to the room's logs, fold the logs, read the tables (compacted topics) whole, then work.
-Offsets are committed only after the effects of the records below them; auto-commit is off.
-
-What a room decides lives in its `PartitionWork`, which never sees a consumer.
+the room's input topics together (range assignment, same counts). How p is taken over is told in
+`takeover`, what is committed in `offsets`, what is set aside in `dead`. What a room decides lives
+in its `PartitionWork`, which never sees a consumer.
 """
 
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
-from aiokafka.structs import OffsetAndMetadata
-from mawja.common.v1 import common_pb2
+from aiokafka.errors import IllegalStateError, KafkaError
 
-from services.runtime import log, metrics, stop
+from services.runtime import log, metrics, offsets, stop
 from services.runtime.clock import monotonic_s, now_ms
 from services.runtime.config import Settings
-from services.runtime.errors import Away, MawjaError, Poison, Stop
-from services.runtime.own import NO_EPOCH, Epochs, LogReader, OwnedLog, Record, admitted, counted
-from services.runtime.produce import Producer, acknowledged
-from services.runtime.topics import BY_NAME, Topic
+from services.runtime.dead import DeadLetters
+from services.runtime.errors import Away, Poison
+from services.runtime.offsets import Owned
+from services.runtime.own import Epochs, LogReader, Record, admitted
+from services.runtime.produce import Producer
+from services.runtime.takeover import Takeover
+from services.runtime.tasks import together
+from services.runtime.work import Context, PartitionWork, Plan
+
+__all__ = ["Context", "PartitionWork", "Plan", "Worker"]
 
 _log = log.get("worker")
 _POLL_INTERVAL_MS = 120_000
 _SESSION_MS = 10_000
 _FINISH_S = 15.0
-_IDLE_S = 0.5
-_COMMIT_S = 10.0
-_LEAVE_S = 10.0
 """How long the records in hand may take once the worker was asked to stop."""
-
-
-class PartitionWork(Protocol):
-    """What a room does with one partition while it owns it."""
-
-    def fold(self, record: Record) -> None:
-        """Takes up one record of the room's own logs or tables. In order within a topic; pure."""
-
-    def resume(self, topic: str) -> tuple[int, int]:
-        """(offset, epoch) at which reading `topic` must go on, from what was folded; (0, NO_EPOCH)
-        when the logs do not say. The group's committed offset is used when it is higher."""
-
-    async def start(self) -> None:
-        """Folding is over: settle what the last owner left, bring views up to date."""
-
-    async def work(self, records: Sequence[Record]) -> None:
-        """Decides and effects `records` (markers and void records are left out). When it returns,
-        their effects are done, but for what `committable` holds back."""
-
-    def committable(self, topic: str, offset: int) -> int:
-        """How far (at most `offset`) the input `topic` may be committed now."""
-
-    def wants(self, topic: str) -> bool:
-        """Whether more records of `topic` are welcome; False pauses reading it."""
-
-    async def stop(self) -> None:
-        """The partition is being given up; nothing may be decided after this returns."""
-
-
-@dataclass(slots=True)
-class Context:
-    """What a partition's work is given."""
-
-    partition: int
-    logs: Mapping[str, OwnedLog]
-    committed: Mapping[str, int]
-    dead: Callable[[Record, str], "asyncio.Future[None]"]
-
-
-@dataclass(slots=True)
-class _Owned:
-    work: PartitionWork
-    positions: dict[str, int] = field(default_factory=dict)
-    committed: dict[str, int] = field(default_factory=dict)
-    paused: set[str] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The topics of one room's worker."""
-
-    group: str
-    inputs: tuple[Topic, ...]
-    logs: tuple[Topic, ...]
-    dead: Topic
-    tables: tuple[Topic, ...] = ()
-    max_records: int = 2000
+_IDLE_S = 0.5
+"""The same, when no partition is owned: nothing is in hand."""
+_LEAVE_S = 10.0
+"""How long leaving the group may take."""
 
 
 class Worker:
@@ -108,15 +52,14 @@ class Worker:
         make: Callable[[Context], PartitionWork],
         replica: str,
     ) -> None:
-        self._settings = settings
         self._plan = plan
-        self._producer = producer
-        self._make = make
-        self._replica = replica
-        self._reader = LogReader(settings.kafka, f"{plan.group}-reader")
-        self._owned: dict[int, _Owned] = {}
+        reader = LogReader(settings.kafka, f"{plan.group}-reader")
+        self._dead = DeadLetters(plan, producer, reader, settings.dead_letter_limit)
+        self._taking = Takeover(
+            settings.kafka, plan, producer, reader, make, replica, self._dead.set_aside
+        )
+        self._owned: dict[int, Owned] = {}
         self._epochs = {topic.name: Epochs() for topic in plan.inputs if topic.log}
-        self._dead_depth: dict[int, int] = {}
         # Held while records are worked through and while partitions change hands.
         self._busy = asyncio.Lock()
         self._failure: BaseException | None = None
@@ -240,7 +183,7 @@ class Worker:
                 age = now_ms() - records[-1].timestamp
                 metrics.OLDEST_MS.labels(self._plan.group).set(max(0, age) / 1000)
             if by_partition:
-                await _all(
+                await together(
                     self._owned[partition].work.work(records)
                     for partition, records in by_partition.items()
                 )
@@ -270,7 +213,7 @@ class Worker:
         try:
             return admitted(epochs, record)
         except Poison as error:
-            await self._set_aside(record, str(error))
+            await self._dead.set_aside(record, str(error))
             return False
 
     def _throttle(self) -> None:
@@ -286,41 +229,9 @@ class Worker:
                     owned.paused.add(topic.name)
                     self._consumer.pause(tp)
 
-    async def _commit(self, partitions: Mapping[int, _Owned]) -> None:
-        offsets: dict[TopicPartition, OffsetAndMetadata] = {}
-        for partition, owned in partitions.items():
-            for topic, position in owned.positions.items():
-                if topic not in self._input_names:
-                    continue
-                offset = owned.work.committable(topic, position)
-                if offset <= owned.committed.get(topic, -1):
-                    continue
-                epochs = self._epochs.get(topic)
-                epoch = epochs.epoch(partition) if epochs else NO_EPOCH
-                # The epoch at `offset` may be lower than the one at `position`: then void records
-                # between the two would be let through after a restart, so commit no epoch ahead.
-                metadata = str(epoch) if offset == position else ""
-                if epochs and not metadata:
-                    continue
-                offsets[TopicPartition(topic, partition)] = OffsetAndMetadata(offset, metadata)
-        if not offsets:
-            return
-        try:
-            # By itself it waits for as long as Kafka is away.
-            await asyncio.wait_for(self._consumer.commit(offsets), _COMMIT_S)
-        except (CommitFailedError, IllegalStateError) as error:
-            # The group has moved on; the next owner does these records again: no harm.
-            _log.info("commit refused: the partitions have moved", error=type(error).__name__)
-            return
-        except (KafkaError, TimeoutError) as error:
-            _log.warning("commit did not go through; it is tried again", error=type(error).__name__)
-            return
-        for tp, committed in offsets.items():
-            partitions[tp.partition].committed[tp.topic] = committed.offset
-
-    @property
-    def _input_names(self) -> set[str]:
-        return {topic.name for topic in self._plan.inputs}
+    async def _commit(self, partitions: Mapping[int, Owned]) -> None:
+        due = offsets.due(self._plan, self._epochs, partitions)
+        await offsets.commit(self._consumer, due, partitions)
 
     # Partitions change hands.
 
@@ -341,83 +252,15 @@ class Worker:
         )
 
     async def _take_over(self, partitions: Sequence[int]) -> None:
-        plan = self._plan
-        committed = await asyncio.to_thread(self._committed, partitions)
-        logs = {
-            (topic, p): OwnedLog(self._producer, self._reader, topic, p)
-            for topic in plan.logs
-            for p in partitions
-        }
-        await _all(owned_log.acquire(self._replica) for owned_log in logs.values())
-        for partition, depth in (await self._reader.depth(plan.dead, partitions)).items():
-            self._dead_depth[partition] = depth
-        works = {
-            p: self._make(
-                Context(
-                    partition=p,
-                    logs={topic.name: logs[topic, p] for topic in plan.logs},
-                    committed={name: offset for name, (offset, _) in committed[p].items()},
-                    dead=self._dead,
-                )
-            )
-            for p in partitions
-        }
-        table_ends = {
-            (topic, p): end
-            for topic in plan.tables
-            for p, end in (await self._reader.end(topic, partitions)).items()
-        }
-        spans = {key: (0, owned_log.epoch) for key, owned_log in logs.items()}
-        spans |= {key: (0, end) for key, end in table_ends.items()}
-        epochs = {topic.name: Epochs() for topic in plan.logs}
-
-        def fold(record: Record) -> None:
-            of_log = epochs.get(record.topic)
-            if of_log is None or counted(of_log, record):
-                works[record.partition].fold(record)
-
-        await self._reader.read_many(spans, fold)
-        for p, work in works.items():
-            owned = _Owned(work)
-            for topic in plan.inputs:
-                offset, epoch = max(
-                    committed[p].get(topic.name, (0, NO_EPOCH)), work.resume(topic.name)
-                )
-                self._consumer.seek(TopicPartition(topic.name, p), offset)
-                owned.positions[topic.name] = offset
-                if topic.name in self._epochs:
-                    self._epochs[topic.name].start(p, epoch)
-            for topic in plan.tables:
-                self._consumer.seek(TopicPartition(topic.name, p), table_ends[topic, p])
-                owned.positions[topic.name] = table_ends[topic, p]
-            self._owned[p] = owned
-        await _all(work.start() for work in works.values())
-
-    def _committed(self, partitions: Sequence[int]) -> dict[int, dict[str, tuple[int, int]]]:
-        """(offset, epoch) committed by the group, by partition and topic."""
-        # aiokafka hands back no metadata of a commit; the administrative client does.
-        from kafka.admin import KafkaAdminClient
-        from kafka.errors import KafkaError as AdminError
-
-        try:
-            # In a thread that cannot be stopped: the process waits for it when it ends.
-            admin = KafkaAdminClient(
-                bootstrap_servers=self._settings.kafka,
-                bootstrap_timeout_ms=10_000,
-                request_timeout_ms=10_000,
-            )
-            try:
-                found = admin.list_group_offsets({self._plan.group: None})[self._plan.group]
-            finally:
-                admin.close()
-        except AdminError as error:
-            raise Away(f"Kafka does not tell offsets: {type(error).__name__}") from error
-        committed: dict[int, dict[str, tuple[int, int]]] = {p: {} for p in partitions}
-        for tp, value in found.items():
-            if tp.partition in committed and value.offset >= 0:
-                epoch = int(value.metadata) if value.metadata else NO_EPOCH
-                committed[tp.partition][tp.topic] = (value.offset, epoch)
-        return committed
+        await self._dead.take_over(partitions)
+        taken = await self._taking.take(partitions)
+        for p, one in taken.items():
+            for topic, position in one.owned.positions.items():
+                self._consumer.seek(TopicPartition(topic, p), position)
+            for topic, epochs in self._epochs.items():
+                epochs.start(p, one.epochs[topic])
+            self._owned[p] = one.owned
+        await together(one.owned.work.start() for one in taken.values())
 
     async def _give_up(self, partitions: Sequence[int]) -> None:
         async with self._changing_hands():
@@ -430,7 +273,7 @@ class Worker:
                     if isinstance(result, Exception):
                         _log.warning("giving up failed as well", error=type(result).__name__)
             else:
-                await _all(owned.work.stop() for owned in leaving.values())
+                await together(owned.work.stop() for owned in leaving.values())
                 await self._commit(leaving)
             metrics.PARTITIONS.labels(self._plan.group).set(len(self._owned))
             _log.info("partitions given up", group=self._plan.group, partitions=sorted(leaving))
@@ -448,35 +291,6 @@ class Worker:
         """A task of the room failed in a way that must end the process."""
         if self._failure is None:
             self._failure = error
-
-    # Dead letters.
-
-    def _dead(self, record: Record, reason: str) -> "asyncio.Future[None]":
-        return asyncio.ensure_future(self._set_aside(record, reason))
-
-    async def _set_aside(self, record: Record, reason: str) -> None:
-        depth = self._dead_depth.get(record.partition, 0)
-        if depth >= self._settings.dead_letter_limit:
-            raise Stop(
-                f"{self._plan.dead.name} partition {record.partition} holds {depth} dead letters, "
-                "the limit (MAWJA_DEAD_LETTER_LIMIT): nothing past here is committed; mend what "
-                "writes them, or raise the limit"
-            )
-        self._dead_depth[record.partition] = depth + 1
-        letter = common_pb2.DeadLetter(
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            value=record.value or b"",
-            reason=reason,
-            dead_ms=now_ms(),
-        )
-        future = await self._producer.send(
-            self._plan.dead, record.partition, letter.SerializeToString()
-        )
-        await acknowledged([future])
-        metrics.DEAD_LETTERS.labels(self._plan.group).inc()
-        _log.warning("record set aside", topic=record.topic, offset=record.offset, reason=reason)
 
     async def _watch_lag(self) -> None:
         while True:
@@ -520,20 +334,3 @@ def _as_ours(error: Exception) -> BaseException:
         away.__cause__ = error
         return away
     return error
-
-
-async def _all(tasks: Iterable[Coroutine[object, object, object]]) -> None:
-    """Runs them together; when one fails the others are cancelled and awaited."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for task in tasks:
-                group.create_task(task)
-    except BaseExceptionGroup as failures:
-        # The closed list is told apart by type: a group would hide it.
-        first = next((e for e in failures.exceptions if isinstance(e, MawjaError)), None)
-        raise first or failures.exceptions[0] from failures
-
-
-def topic_of(record: Record) -> Topic:
-    """The topic of a record, from the one table."""
-    return BY_NAME[record.topic]
