@@ -76,8 +76,8 @@ _NEXT: dict[_State, frozenset[_State]] = {
     _QUEUED: _BEFORE_CARRIER,
     _CLAIMED: frozenset({_RELEASED, _SUBMITTED, _UNKNOWN, _FAILED}),
     _RELEASED: _BEFORE_CARRIER,
-    # Again the same: more has become known of a part.
-    _SUBMITTED: frozenset({_SUBMITTED, _DELIVERED, _FAILED}),
+    # Again the same: more has become known of a part. Unknown: its receipt has not come in time.
+    _SUBMITTED: frozenset({_SUBMITTED, _UNKNOWN, _DELIVERED, _FAILED}),
     _UNKNOWN: frozenset({_UNKNOWN, _DELIVERED, _FAILED}),
 }
 # How far the clocks of a telephone system and of a channel may lie apart.

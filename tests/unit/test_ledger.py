@@ -46,6 +46,8 @@ WAYS: tuple[tuple[tuple[broadcast_pb2.MessageState.ValueType, ...], bool], ...] 
     ((CLAIMED, UNKNOWN), False),
     ((CLAIMED, UNKNOWN, UNKNOWN, DELIVERED), True),
     ((CLAIMED, SUBMITTED), True),
+    ((CLAIMED, SUBMITTED, UNKNOWN), True),
+    ((CLAIMED, SUBMITTED, UNKNOWN, DELIVERED), True),
     ((SUPPRESSED,), False),
     ((CLAIMED, RELEASED, EXPIRED), False),
 )
@@ -868,11 +870,12 @@ def may_be_missing(made: World, log: str, at: int) -> bool:
         states = [0, *(state for _, state in path), 0]
         before, state, after = states[place : place + 3]
         # The news of a state that the message is in already, or the end that a receipt would bring,
-        # or that the carrier had taken what failed.
+        # or that the carrier had taken what failed or has no receipt, or that the receipt was late.
         return (
             state in (QUEUED, before, after)
             or (before in (SUBMITTED, UNKNOWN) and not after)
-            or (state == SUBMITTED and after == FAILED)
+            or (state == SUBMITTED and after in (FAILED, UNKNOWN))
+            or (before == SUBMITTED and state == UNKNOWN)
         )
     if log == "submits":
         told = {i for message in known(made) for i in made.ids_of(message)}
