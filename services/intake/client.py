@@ -7,9 +7,11 @@ again with its key, and intake takes each key once.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import grpc
 from mawja.intake.v1 import service_pb2, service_pb2_grpc
@@ -20,6 +22,8 @@ from services.runtime.clock import monotonic_s
 _WINDOW = 900
 # Set by intake's server in a stream's initial metadata: contacts may travel in bundles.
 _BUNDLES = "mawja-bundles"
+# Set by us: one refusal may answer for many contacts.
+_TOGETHER = "2"
 _BUNDLE = 100
 _LINGER_S = 0.02
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -37,9 +41,8 @@ _RETRY = {grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], grpc.StatusCode.UNAVAILAB
 _BATCH = 500
 _COMPANY_S = 0.02
 
-_Call = grpc.aio.StreamStreamCall[
-    service_pb2.SubmitContactsRequest, service_pb2.SubmitContactsResponse
-]
+_Q = TypeVar("_Q")
+_A = TypeVar("_A")
 Answered = Callable[[service_pb2.SubmitContactsResponse], None]
 
 
@@ -59,7 +62,72 @@ class _Sent:
     on_stream: int = -1
 
 
-class ContactStream:
+class _Resending(ABC, Generic[_Q, _A]):
+    """One stream at a time, opened again after a loss with what is unanswered, until `close`."""
+
+    def __init__(self, token: str) -> None:
+        self.counts = Counts()
+        self._metadata = rpc.bearer(token)
+        self._closing = False
+        self._wake = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    @property
+    @abstractmethod
+    def unanswered(self) -> int:
+        """How much has no answer yet."""
+
+    @abstractmethod
+    def _open(self) -> grpc.aio.StreamStreamCall[_Q, _A]:
+        """A new stream, and everything unanswered queued for it."""
+
+    @abstractmethod
+    async def _write(self, call: grpc.aio.StreamStreamCall[_Q, _A]) -> None:
+        """Writes what is queued, to the end."""
+
+    @abstractmethod
+    def _read(self, answer: _A) -> None:
+        """Takes what the server sent."""
+
+    async def close(self) -> None:
+        """Waits until everything is answered, then ends the stream."""
+        self._closing = True
+        self._wake.set()
+        await self._task
+
+    def abort(self) -> None:
+        """Ends at once; what is unanswered stays so."""
+        self._task.cancel()
+
+    def _finished(self) -> bool:
+        return self._closing and not self.unanswered
+
+    async def _run(self) -> None:
+        failures = 0
+        while not self._finished():
+            call = self._open()
+            writing = asyncio.create_task(self._write(call))
+            try:
+                async for answer in call:
+                    failures = 0
+                    self._read(answer)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in _CODES:
+                    raise
+            finally:
+                writing.cancel()
+                await asyncio.gather(writing, return_exceptions=True)
+                call.cancel()
+            if self._finished():
+                return
+            self.counts.reconnects += 1
+            await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+            failures += 1
+
+
+class ContactStream(
+    _Resending[service_pb2.SubmitContactsRequest, service_pb2.SubmitContactsResponse]
+):
     """Sends contacts over one stream at a time, at most 900 of them unanswered.
 
     `submit` waits for room. `answered` is called once for each contact: accepted, or refused for a
@@ -67,18 +135,14 @@ class ContactStream:
     """
 
     def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
+        super().__init__(token)
         self._stub = service_pb2_grpc.IntakeServiceStub(channel)
-        self._metadata = rpc.bearer(token)
         self._unanswered: dict[int, _Sent] = {}
         self._queue: deque[int] = deque()
-        self._wake = asyncio.Event()
         self._room = asyncio.Semaphore(_WINDOW)
         self._next = 0
         self._stream = 0
-        self._closing = False
         self._later: set[asyncio.TimerHandle] = set()
-        self.counts = Counts()
-        self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(self._ended)
 
     def _ended(self, _: asyncio.Task[None]) -> None:
@@ -107,57 +171,40 @@ class ContactStream:
         """Contacts that have no answer yet."""
         return len(self._unanswered)
 
-    async def close(self) -> None:
-        """Waits until everything is answered, then ends the stream."""
-        self._closing = True
+    def _open(
+        self,
+    ) -> grpc.aio.StreamStreamCall[
+        service_pb2.SubmitContactsRequest, service_pb2.SubmitContactsResponse
+    ]:
+        self._stream += 1
+        # What an earlier stream left unanswered goes first, in its old order.
+        self._queue = deque(sorted(self._unanswered))
+        self.counts.resent += sum(s.on_stream >= 0 for s in self._unanswered.values())
         self._wake.set()
-        await self._task
+        return self._stub.SubmitContacts(metadata=(*self._metadata, (_BUNDLES, _TOGETHER)))
 
-    def abort(self) -> None:
-        """Ends at once; what is unanswered stays so."""
-        self._task.cancel()
-
-    async def _run(self) -> None:
-        failures = 0
-        while not (self._closing and not self._unanswered):
-            self._stream += 1
-            # What an earlier stream left unanswered goes first, in its old order.
-            self._queue = deque(sorted(self._unanswered))
-            self.counts.resent += sum(s.on_stream >= 0 for s in self._unanswered.values())
-            self._wake.set()
-            call = self._stub.SubmitContacts(metadata=self._metadata)
-            writing = asyncio.create_task(self._write(call, self._stream))
-            try:
-                async for answer in call:
-                    failures = 0
-                    for one in answer.bundle or (answer,):
-                        self._take(one)
-            except grpc.aio.AioRpcError as error:
-                if error.code() not in _CODES:
-                    raise
-            finally:
-                writing.cancel()
-                await asyncio.gather(writing, return_exceptions=True)
-                call.cancel()
-            if self._closing and not self._unanswered:
-                return
-            self.counts.reconnects += 1
-            await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
-            failures += 1
-
-    async def _write(self, call: _Call, stream: int) -> None:
+    async def _write(
+        self,
+        call: grpc.aio.StreamStreamCall[
+            service_pb2.SubmitContactsRequest, service_pb2.SubmitContactsResponse
+        ],
+    ) -> None:
         # A server that does not bundle may say nothing before its first answer.
         said = asyncio.ensure_future(call.initial_metadata())
         try:
-            await self._write_queued(call, stream, said)
+            await self._write_queued(call, said)
         finally:
             said.cancel()
             await asyncio.gather(said, return_exceptions=True)
 
     async def _write_queued(
-        self, call: _Call, stream: int, said: asyncio.Future[grpc.aio.Metadata]
+        self,
+        call: grpc.aio.StreamStreamCall[
+            service_pb2.SubmitContactsRequest, service_pb2.SubmitContactsResponse
+        ],
+        said: asyncio.Future[grpc.aio.Metadata],
     ) -> None:
-        while not (self._closing and not self._unanswered):
+        while not self._finished():
             if not self._queue:
                 self._wake.clear()
                 await self._wake.wait()
@@ -169,7 +216,7 @@ class ContactStream:
             while self._queue and len(requests) < (_BUNDLE if bundles else 1):
                 sent = self._unanswered.get(self._queue.popleft())
                 if sent is not None:
-                    sent.on_stream = stream
+                    sent.on_stream = self._stream
                     requests.append(sent.request)
             if len(requests) == 1:
                 await call.write(requests[0])
@@ -177,32 +224,37 @@ class ContactStream:
                 await call.write(service_pb2.SubmitContactsRequest(bundle=requests))
         await call.done_writing()
 
+    def _read(self, answer: service_pb2.SubmitContactsResponse) -> None:
+        for one in answer.bundle or (answer,):
+            refused = one.refused if one.HasField("refused") else None
+            if refused is not None and refused.code in _RETRY:
+                self._again([one.sequence, *one.also], refused.retry_after_ms / 1000)
+            else:
+                self._take(one)
+
     def _take(self, answer: service_pb2.SubmitContactsResponse) -> None:
-        sent = self._unanswered.get(answer.sequence)
+        sent = self._unanswered.pop(answer.sequence, None)
         if sent is None:
             return
-        refused = answer.refused if answer.HasField("refused") else None
-        if refused is not None and refused.code in _RETRY:
-            self.counts.refused += 1
-            self._again(answer.sequence, refused.retry_after_ms / 1000)
-            return
-        del self._unanswered[answer.sequence]
         self._room.release()
-        if self._closing and not self._unanswered:
+        if self._finished():
             self._wake.set()
         sent.answered(answer)
 
-    def _again(self, sequence: int, after_s: float) -> None:
+    def _again(self, sequences: Iterable[int], after_s: float) -> None:
+        refused = [sequence for sequence in sequences if sequence in self._unanswered]
+        self.counts.refused += len(refused)
+
         def queue() -> None:
             self._later.discard(handle)
-            self._queue.append(sequence)
+            self._queue.extend(refused)
             self._wake.set()
 
         handle = asyncio.get_running_loop().call_later(max(0.05, after_s), queue)
         self._later.add(handle)
 
 
-class CallReporter:
+class CallReporter(_Resending[service_pb2.ReportCallsRequest, service_pb2.ReportCallsResponse]):
     """Reports call events in order, in batches of what came in the last 20 ms.
 
     The events of a lost stream are reported again; a step of a call that is reported twice counts
@@ -210,17 +262,13 @@ class CallReporter:
     """
 
     def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
+        super().__init__(token)
         self._stub = service_pb2_grpc.IntakeServiceStub(channel)
-        self._metadata = rpc.bearer(token)
         self._waiting: list[service_pb2.ReportedCall] = []
         self._batches: deque[service_pb2.ReportCallsRequest] = deque()
         self._next = 0
-        self._closing = False
-        self._wake = asyncio.Event()
         self.accepted = 0
         self.refused: list[service_pb2.RefusedCall] = []
-        self.counts = Counts()
-        self._task = asyncio.create_task(self._run())
 
     def report(self, call: service_pb2.ReportedCall) -> None:
         """Queues one event."""
@@ -232,43 +280,19 @@ class CallReporter:
         """Events that have no answer yet."""
         return len(self._waiting) + sum(len(b.calls) for b in self._batches)
 
-    async def close(self) -> None:
-        """Waits until everything is answered, then ends the stream."""
-        self._closing = True
+    def _open(
+        self,
+    ) -> grpc.aio.StreamStreamCall[service_pb2.ReportCallsRequest, service_pb2.ReportCallsResponse]:
+        self.counts.resent += sum(len(b.calls) for b in self._batches)
+        return self._stub.ReportCalls(metadata=self._metadata)
+
+    def _read(self, answer: service_pb2.ReportCallsResponse) -> None:
+        batch = self._batches.popleft()
+        if batch.sequence != answer.sequence:
+            raise RuntimeError("answers to call events came out of order")
+        self.accepted += answer.accepted
+        self.refused.extend(answer.refused)
         self._wake.set()
-        await self._task
-
-    def abort(self) -> None:
-        """Ends at once."""
-        self._task.cancel()
-
-    async def _run(self) -> None:
-        failures = 0
-        while not (self._closing and not self._waiting and not self._batches):
-            self.counts.resent += sum(len(b.calls) for b in self._batches)
-            call = self._stub.ReportCalls(metadata=self._metadata)
-            writing = asyncio.create_task(self._write(call))
-            try:
-                async for answer in call:
-                    failures = 0
-                    batch = self._batches.popleft()
-                    if batch.sequence != answer.sequence:
-                        raise RuntimeError("answers to call events came out of order")
-                    self.accepted += answer.accepted
-                    self.refused.extend(answer.refused)
-                    self._wake.set()
-            except grpc.aio.AioRpcError as error:
-                if error.code() not in _CODES:
-                    raise
-            finally:
-                writing.cancel()
-                await asyncio.gather(writing, return_exceptions=True)
-                call.cancel()
-            if self._closing and not self._waiting and not self._batches:
-                return
-            self.counts.reconnects += 1
-            await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
-            failures += 1
 
     async def _write(
         self,

@@ -2,20 +2,33 @@
 
 An entry is claimed before the record is written and completed after, so two replicas can't take one
 key with two bodies. Redis may be flushed at any moment: a *sentinel* says that the index is whole;
-without it nothing is taken until the index has been read back from the topic.
+without it nothing is taken until the index has been read back from the topic. Claims whose records
+are still on their way to Kafka are put back by the process that made them.
+
+A claim whose process died is *abandoned* when nobody renewed it for a minute: then the topic says
+whether its record stands, from the offset on that the claim itself names.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import cast
-from uuid import UUID
 
 import redis.asyncio as redis
-from google.protobuf.message import DecodeError
-from mawja.intake.v1 import events_pb2
 from redis.exceptions import RedisError
 
+from services.intake.entries import (
+    CLAIM,
+    COMPLETE,
+    PACKED,
+    RELEASE,
+    RENEW,
+    SETTLE,
+    WHOLE,
+    Entry,
+    Held,
+    entry_of,
+)
 from services.runtime import log, metrics
 from services.runtime.clock import monotonic_s, now_ms
 from services.runtime.errors import Away
@@ -28,83 +41,15 @@ _SENTINEL = "intake:whole"
 _LOCK = "intake:rebuilding"
 _LOCK_S = 10
 _BATCH = 1000
-# A record may be on its way to Kafka from another replica whose claim was flushed: it must be in
-# the topic before the topic's end is looked up.
+# How long the replicas have, after a flush, to notice it and to put back the claims whose records
+# are still on their way to Kafka. They look twice a second.
 _GRACE_S = 2.0
-_PENDING = (1 << 64) - 1
-
-# KEYS[1] sentinel, then the entries. ARGV[1] seconds to live, then a value for each entry. Answers
-# the old value of each, '' where it is claimed now.
-_CLAIM = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return redis.error_reply('LOST') end
-local old = {}
-for i = 2, #KEYS do
-  old[i-1] = redis.call('SET', KEYS[i], ARGV[i], 'NX', 'GET', 'EX', ARGV[1]) or ''
-end
-return old
-"""
-# KEYS entries. ARGV[1] seconds to live, then a value for each. An entry that was flushed meanwhile
-# is put back. Answers the mac that holds for each.
-_COMPLETE = """
-local macs = {}
-for i = 1, #KEYS do
-  local old = redis.call('GETRANGE', KEYS[i], 0, 15)
-  local mine = string.sub(ARGV[i+1], 1, 16)
-  if old == '' or old == mine then
-    redis.call('SET', KEYS[i], ARGV[i+1], 'EX', ARGV[1])
-    macs[i] = mine
-  else macs[i] = old end
-end
-return macs
-"""
-# KEYS: the lock, the sentinel. ARGV: whose lock it is, the time. The index is whole only if the
-# lock stood all the while: a flush takes it away, together with a part of what was read back.
-_WHOLE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[2], ARGV[2])
-redis.call('DEL', KEYS[1])
-return 1
-"""
-# KEYS: the lock. ARGV: whose lock it is.
-_RELEASE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What is known of a key: whose body it was, when it was taken, and where it stands.
-
-    `offset` is None while the record is on its way to Kafka.
-    """
-
-    mac: bytes
-    accepted_ms: int
-    partition: int
-    offset: int | None
-
-    def pack(self) -> bytes:
-        """16 bytes mac, 8 accepted, 2 partition, 8 offset; big-endian."""
-        offset = _PENDING if self.offset is None else self.offset
-        return b"".join(
-            (
-                self.mac,
-                self.accepted_ms.to_bytes(8, "big"),
-                self.partition.to_bytes(2, "big"),
-                offset.to_bytes(8, "big"),
-            )
-        )
-
-    @classmethod
-    def unpack(cls, data: bytes) -> "Entry":
-        """The inverse of `pack`."""
-        offset = int.from_bytes(data[26:34], "big")
-        return cls(
-            data[:16],
-            int.from_bytes(data[16:24], "big"),
-            int.from_bytes(data[24:26], "big"),
-            None if offset == _PENDING else offset,
-        )
+_LOOK_S = 0.5
+CLAIM_S = 10.0
+"""A record whose claim is older is not begun to be written."""
+_RENEW_S = 10.0
+ABANDONED_S = 60
+"""A claim that nobody renewed for so long belongs to nobody."""
 
 
 class Index:
@@ -124,10 +69,18 @@ class Index:
         self._replica = replica
         self._rebuilds = 0
         self._clock = clock
-        self._make_whole = client.register_script(_WHOLE)
-        self._release = client.register_script(_RELEASE)
-        self._claim = client.register_script(_CLAIM)
-        self._complete = client.register_script(_COMPLETE)
+        self._make_whole = client.register_script(WHOLE)
+        self._release = client.register_script(RELEASE)
+        self._claim = client.register_script(CLAIM)
+        self._complete = client.register_script(COMPLETE)
+        self._renew = client.register_script(RENEW)
+        self._settle = client.register_script(SETTLE)
+        self._settling = asyncio.Lock()
+        # For each partition an offset at or below that of any record written from now on.
+        self._stood = [0] * partitions
+        # Our claims whose records may not be in Kafka yet.
+        self._writing: dict[bytes, Entry] = {}
+        self._renewed_s = monotonic_s()
         self._whole = asyncio.Event()
         self._lost = asyncio.Event()
 
@@ -136,17 +89,32 @@ class Index:
         """Whether keys can be claimed now, as far as is known."""
         return self._whole.is_set()
 
-    async def claim(self, entries: Sequence[tuple[bytes, Entry]]) -> list[Entry | None]:
+    async def claim(self, entries: Sequence[tuple[bytes, Entry]]) -> list[Held | None]:
         """Claims each key; None where it is ours now, else what holds. Raises Away."""
+        claims = [
+            (key, replace(entry, since=self._stood[entry.partition])) for key, entry in entries
+        ]
         try:
             answers = await self._claim(
-                keys=[_SENTINEL, *(b"i:" + key for key, _ in entries)],
-                args=[KEPT_S, *(entry.pack() for _, entry in entries)],
+                keys=[_SENTINEL, *(b"i:" + key for key, _ in claims)],
+                args=[KEPT_S, KEPT_S - ABANDONED_S, *(claim.pack() for _, claim in claims)],
             )
         except RedisError as error:
             self._not_whole()
             raise Away("the index of keys is being rebuilt; send again in a moment") from error
-        return [Entry.unpack(answer) if answer else None for answer in answers]
+        held: list[Held | None] = []
+        for (key, claim), answer in zip(claims, answers, strict=True):
+            found = Held(Entry.unpack(answer), len(answer) > PACKED) if answer else None
+            held.append(found)
+            if found is None:
+                self._writing[key] = claim
+            elif found.entry.mac == claim.mac and found.entry.offset is None:
+                self._writing[key] = found.entry
+        return held
+
+    def written(self, key: bytes) -> None:
+        """The record of a claim of ours is in Kafka, or never will be."""
+        self._writing.pop(key, None)
 
     async def complete(self, entries: Sequence[tuple[bytes, Entry]]) -> list[bool]:
         """Says where the records stand now; False for one whose key another body took meanwhile.
@@ -161,7 +129,37 @@ class Index:
         except RedisError as error:
             self._not_whole()
             raise Away("the index of keys is away; send again in a moment") from error
+        for _, entry in entries:
+            if entry.offset is not None and entry.offset > self._stood[entry.partition]:
+                self._stood[entry.partition] = entry.offset
         return [mac == entry.mac for mac, (_, entry) in zip(macs, entries, strict=True)]
+
+    async def settle(self, key: bytes, claim: Entry) -> None:
+        """Puts in the place of an abandoned claim what the topic says: the record that was written
+        for the key, or nothing. Raises Away."""
+        first: Entry | None = None
+
+        def each(record: Record) -> None:
+            nonlocal first
+            if first is None:
+                found = entry_of(record)
+                if found is not None and found[0] == key:
+                    first = found[1]
+
+        # One at a time: a partition is read for it.
+        async with self._settling:
+            ends = await self._reader.end(CONTACT_ACCEPTED, [claim.partition])
+            await self._reader.read(
+                CONTACT_ACCEPTED, claim.partition, claim.since, ends[claim.partition], each
+            )
+            try:
+                await self._settle(
+                    keys=[b"i:" + key],
+                    args=[claim.pack(), KEPT_S, first.pack() if first is not None else b""],
+                )
+            except RedisError as error:
+                self._not_whole()
+                raise Away("the index of keys is away; send again in a moment") from error
 
     async def lookup(self, key: bytes) -> Entry | None:
         """What is known of a key. Raises Away while the index is not whole."""
@@ -188,12 +186,17 @@ class Index:
             try:
                 if not await self._client.exists(_SENTINEL):
                     self._whole.clear()
+                    await self._renew_claims()
                     if not await self._rebuild():
                         await asyncio.sleep(0.2)
                         continue
+                if not self.whole and not any(self._stood):
+                    self._stood = await self._ends()
                 self._whole.set()
+                if monotonic_s() - self._renewed_s >= _RENEW_S:
+                    await self._renew_claims()
                 # A flush is noticed by the next claim; this look finds it when nothing comes in.
-                await asyncio.wait_for(self._lost.wait(), timeout=1.0)
+                await asyncio.wait_for(self._lost.wait(), timeout=_LOOK_S)
             except TimeoutError:
                 continue
             except RedisError as error:
@@ -203,6 +206,21 @@ class Index:
             except Away as error:
                 _log.warning("the index cannot be read back; nothing is taken", why=str(error))
                 await asyncio.sleep(0.5)
+
+    async def _renew_claims(self) -> None:
+        """Puts back what a flush took of our claims, and renews what still stands."""
+        self._renewed_s = monotonic_s()
+        claims = list(self._writing.items())
+        for start in range(0, len(claims), _BATCH):
+            some = claims[start : start + _BATCH]
+            await self._renew(
+                keys=[b"i:" + key for key, _ in some],
+                args=[KEPT_S, *(claim.pack() for _, claim in some)],
+            )
+
+    async def _ends(self) -> list[int]:
+        ends = await self._reader.end(CONTACT_ACCEPTED, range(self._partitions))
+        return [ends[p] for p in range(self._partitions)]
 
     async def _rebuild(self) -> bool:
         """False when another replica is at it, or Redis was flushed once more meanwhile."""
@@ -230,6 +248,7 @@ class Index:
         partitions = range(self._partitions)
         if any((await self._reader.depth(CONTACT_ACCEPTED, partitions)).values()):
             await asyncio.sleep(_GRACE_S)
+        await self._renew_claims()
         ends = await self._reader.end(CONTACT_ACCEPTED, partitions)
         oldest = self._clock() - 7 * DAY_MS
         starts = await self._reader.offsets_at(CONTACT_ACCEPTED, partitions, oldest)
@@ -248,19 +267,13 @@ class Index:
             batch.clear()
 
         async def each(record: Record) -> None:
-            try:
-                event = events_pb2.ContactAccepted.FromString(record.value or b"")
-                key = UUID(event.contact_id).bytes
-                packed = Entry(
-                    event.body_mac, event.accepted_ms, record.partition, record.offset
-                ).pack()
-            except (DecodeError, ValueError, OverflowError):
-                # No contact, so no key: dedup sets it aside and says so.
-                _log.error("not a contact", topic=record.topic, offset=record.offset)
+            found = entry_of(record)
+            if found is None:
                 return
-            ttl = KEPT_S - (self._clock() - event.accepted_ms) // 1000
+            key, entry = found
+            ttl = KEPT_S - (self._clock() - entry.accepted_ms) // 1000
             if ttl > 0:
-                batch.append((b"i:" + key, packed, min(ttl, KEPT_S)))
+                batch.append((b"i:" + key, entry.pack(), min(ttl, KEPT_S)))
             if len(batch) >= _BATCH:
                 await flush()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -25,6 +26,8 @@ UNANSWERED = 1_000
 """Contacts of one stream that may be under way; beyond it the stream is not read."""
 BUNDLES = "mawja-bundles"
 """The initial metadata by which a sender knows that it may send bundles."""
+TOGETHER = "2"
+"""The value of the same metadata by which a sender says that one refusal may answer for many."""
 _BUNDLE = 200
 
 _Context = grpc.aio.ServicerContext
@@ -48,6 +51,8 @@ class IntakeServicer(service_pb2_grpc.IntakeServiceServicer):
         self._partitions = partitions
         self._ending = ending
 
+    # The submitter looks at the contact after it has looked whether there is room.
+    @rpc.checks_by_itself
     async def SubmitContact(
         self, request: service_pb2.SubmitContactRequest, context: _Context[Any, Any]
     ) -> service_pb2.SubmitContactResponse:
@@ -67,7 +72,10 @@ class IntakeServicer(service_pb2_grpc.IntakeServiceServicer):
     ) -> AsyncIterator[service_pb2.SubmitContactsResponse]:
         """Takes contacts as they come."""
         await context.send_initial_metadata(((BUNDLES, "1"),))
-        stream = _Stream(self._submitter, rpc.CALLER.get(), rpc.TRACEPARENT.get(), self._ending)
+        together = (BUNDLES, TOGETHER) in (context.invocation_metadata() or ())
+        stream = _Stream(
+            self._submitter, rpc.CALLER.get(), rpc.TRACEPARENT.get(), self._ending, together
+        )
         reading = asyncio.create_task(stream.read(request_iterator))
         stopping = asyncio.create_task(self._stop(reading))
         try:
@@ -177,12 +185,14 @@ class _Stream:
         caller: Caller,
         traceparent: str | None,
         ending: asyncio.Event,
+        together: bool,
     ) -> None:
         self._submitter = submitter
         self._caller = caller
         self._traceparent = traceparent
         self._ending = ending
-        self._room = asyncio.Semaphore(UNANSWERED)
+        self._together = together
+        self._room = asyncio.Event()
         self._unanswered = 0
         self._bundles = False
         self._answered: list[service_pb2.SubmitContactsResponse] = []
@@ -197,23 +207,42 @@ class _Stream:
             async for request in request_iterator:
                 if request.bundle:
                     self._bundles = True
-                    for element in request.bundle:
-                        await self._room.acquire()
-                        self._submit(element)
+                    await self._submit(request.bundle)
                 else:
-                    await self._room.acquire()
-                    self._submit(request)
+                    await self._submit((request,))
         finally:
             self._wake.set()
 
-    def _submit(self, request: service_pb2.SubmitContactsRequest) -> None:
-        self._unanswered += 1
-        try:
-            future = self._submitter.submit(request.contact, self._caller, self._traceparent)
-        except MawjaError as error:
-            self._refuse(request.sequence, error)
+    async def _submit(self, requests: Sequence[service_pb2.SubmitContactsRequest]) -> None:
+        admits = self._submitter.door.admits
+        refused: list[service_pb2.SubmitContactsRequest] = []
+        for request in requests:
+            while self._unanswered >= UNANSWERED:
+                if refused:
+                    self._turn_away(refused)
+                    refused = []
+                self._room.clear()
+                await self._room.wait()
+            self._unanswered += 1
+            contact = request.contact
+            if not admits(contact.life_safety):
+                refused.append(request)
+                continue
+            future = self._submitter.submit(contact, self._caller, self._traceparent)
+            future.add_done_callback(partial(self._settled, request))
+        if refused:
+            self._turn_away(refused)
+
+    def _turn_away(self, requests: Sequence[service_pb2.SubmitContactsRequest]) -> None:
+        error = self._submitter.door.turn_away([request.contact for request in requests])
+        if not self._together:
+            for request in requests:
+                self._refuse(request.sequence, error)
             return
-        future.add_done_callback(lambda done: self._settled(request, done))
+        first, *others = [request.sequence for request in requests]
+        self._answer(
+            service_pb2.SubmitContactsResponse(sequence=first, refused=refusal(error), also=others)
+        )
 
     def _settled(
         self,
@@ -262,9 +291,8 @@ class _Stream:
             await self._wake.wait()
             while self._answered:
                 answered, self._answered = self._answered, []
-                self._unanswered -= len(answered)
-                for _ in answered:
-                    self._room.release()
+                self._unanswered -= sum(1 + len(response.also) for response in answered)
+                self._room.set()
                 if not self._bundles:
                     for response in answered:
                         yield response

@@ -5,7 +5,8 @@ Life-safety contacts have a reserved share of the room and are turned away last.
 
 RESERVED_SHARE = 0.2
 """Share of the room that only life-safety contacts may use."""
-_RETRY_MS = 250
+SOONEST_MS = 250
+LATEST_MS = 8_000
 
 
 def admits(inflight: int, limit: int, life_safety: bool) -> bool:
@@ -13,6 +14,22 @@ def admits(inflight: int, limit: int, life_safety: bool) -> bool:
     return inflight < (limit if life_safety else int(limit * (1 - RESERVED_SHARE)))
 
 
-def retry_after_ms(refused_in_a_row: int) -> int:
-    """When the sender should come back: later the more were refused in a row, at most 8 s."""
-    return int(min(8_000, _RETRY_MS * (1 + refused_in_a_row / 500)))
+def eased(inflight: int, limit: int) -> bool:
+    """Whether an overload is over: half of the room is free."""
+    return inflight * 2 < limit
+
+
+def retry_after_ms(turned_away: int, taken: int, elapsed_ms: int) -> int:
+    """When the sender should come back, 250 ms to 8 s: when those who were turned away before it
+    will have been taken, at the pace of this overload so far.
+
+    `turned_away` and `taken` count contacts since the overload began, `elapsed_ms` ago. Who is
+    taken meanwhile was turned away before or came new in somebody's place: both shorten the line.
+    """
+    line = turned_away - taken
+    if line <= 0:
+        return SOONEST_MS
+    if taken <= 0:
+        # No pace yet: the longer nothing is taken, the later.
+        return min(LATEST_MS, max(SOONEST_MS, elapsed_ms))
+    return min(LATEST_MS, max(SOONEST_MS, line * elapsed_ms // taken))

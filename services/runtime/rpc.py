@@ -12,7 +12,7 @@ import json
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import grpc
 import protovalidate
@@ -118,6 +118,17 @@ def _packed(message: Message) -> AnyMessage:
 _Handler = Callable[[Any, "grpc.aio.ServicerContext[Any, Any]"], Any]
 
 
+_BY_ITSELF = "checks_by_itself"
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def checks_by_itself(handler: _F) -> _F:
+    """Marks a unary handler that checks its request: what it refuses for another reason must not
+    cost a check."""
+    setattr(handler, _BY_ITSELF, True)
+    return handler
+
+
 class Guard(grpc.aio.ServerInterceptor):
     """Stands before every handler: caller, role, deadline, request rules, metrics, errors."""
 
@@ -179,6 +190,7 @@ class Guard(grpc.aio.ServerInterceptor):
         name = method.rpartition("/")[2]
         ok = metrics.RPC_SECONDS.labels(name, "OK")
         inflight = metrics.RPC_INFLIGHT.labels(name)
+        checked = not getattr(inner, _BY_ITSELF, False)
 
         async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             started = time.perf_counter()
@@ -186,7 +198,8 @@ class Guard(grpc.aio.ServerInterceptor):
             try:
                 self._admit(method, metadata, context)
                 _whole(request)
-                check(request)
+                if checked:
+                    check(request)
                 response = await inner(request, context)
                 ok.observe(time.perf_counter() - started)
                 return response

@@ -6,15 +6,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -33,98 +31,45 @@ from mawja.intake.v1 import events_pb2, service_pb2, service_pb2_grpc
 
 from services.intake.accept import prepare
 from services.intake.client import CallReporter, ContactStream
-from services.intake.index import Entry, Index
+from services.intake.entries import Entry
+from services.intake.index import Index
 from services.local.kafka import wait_ready
 from services.local.parts import Parts
-from services.local.ports import free_ports
 from services.runtime import clock, ids, rpc, store
 from services.runtime.config import Settings
 from services.runtime.identity import Caller, Role, create_token_key, issue
-from services.runtime.own import LogReader, Record
+from services.runtime.own import LogReader
 from services.runtime.privacy import Keyring, mask
 from services.runtime.produce import Producer, acknowledged
-from services.runtime.scan import Scan
 from services.runtime.topics import (
     CALL_EVENT,
     CONTACT_ACCEPTED,
     INBOUND_MESSAGE,
     INTAKE_DEAD,
-    Topic,
     partition_of,
+)
+from tests.intake_rig import (
+    NOW,
+    NUMBER,
+    Intake,
+    ask,
+    contact,
+    contacts,
+    intake,
+    outcome,
+    refused,
+    shown,
+    stored,
+    stub,
+    through,
 )
 
 SERVICE = "/mawja.intake.v1.IntakeService/"
-NUMBER = "+999512345678"
-
-
-class Intake:
-    """One `python -m services.intake`, at ports that stay its own when it is started again."""
-
-    def __init__(self, settings: Settings, folder: Path, name: str, **env: str) -> None:
-        self.grpc, self.metrics, self.webhook = free_ports(3)
-        self.ready_file = folder / f"{name}.json"
-        self.log = folder / f"{name}.log"
-        self._folder = folder
-        outer = {k: v for k, v in os.environ.items() if not k.startswith("MAWJA_")}
-        self.env = {
-            **outer,
-            "MAWJA_KAFKA": settings.kafka,
-            "MAWJA_REDIS_URL": settings.redis_url,
-            "MAWJA_KEYS": str(settings.keys),
-            "MAWJA_PARTITIONS": str(settings.partitions),
-            "MAWJA_LISTEN": f"127.0.0.1:{self.grpc}",
-            "MAWJA_METRICS": f"127.0.0.1:{self.metrics}",
-            "MAWJA_WEBHOOK": f"127.0.0.1:{self.webhook}",
-            "MAWJA_READY_FILE": str(self.ready_file),
-            **env,
-        }
-        self.process: subprocess.Popen[bytes]
-
-    def start(self) -> Intake:
-        self.ready_file.unlink(missing_ok=True)
-        with self.log.open("ab") as said:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.intake"],
-                env=self.env,
-                stderr=said,
-                cwd=self._folder,
-            )
-        return self
-
-    def ready(self) -> Intake:
-        deadline = time.monotonic() + 60
-        while not self.ready_file.exists():
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.05)
-        return self
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-
-    @property
-    def said(self) -> str:
-        return self.log.read_text()
-
-    @property
-    def target(self) -> str:
-        return f"127.0.0.1:{self.grpc}"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("intake")
-
-
-@contextmanager
-def intake(settings: Settings, folder: Path, name: str, **env: str) -> Iterator[Intake]:
-    started = Intake(settings, folder, name, **env).start()
-    try:
-        yield started.ready()
-    finally:
-        started.end()
 
 
 @pytest.fixture(scope="module")
@@ -133,71 +78,9 @@ def shared(settings: Settings, folder: Path) -> Iterator[Intake]:
         yield started
 
 
-def shown(settings: Settings, subject: str, *roles: Role, agency: str = "") -> Any:
-    token = issue(settings.keys, subject, frozenset(roles), now=clock.now_ms(), agency=agency)
-    return rpc.bearer(token)
-
-
-@asynccontextmanager
-async def stub(target: str) -> AsyncIterator[service_pb2_grpc.IntakeServiceAsyncStub]:
-    async with rpc.channel(target) as channel:
-        made: service_pb2_grpc.IntakeServiceAsyncStub = service_pb2_grpc.IntakeServiceStub(channel)
-        yield made
-
-
 @pytest.fixture
 def gateway(settings: Settings) -> Any:
     return shown(settings, "gw", Role.GATEWAY)
-
-
-NOW = clock.now_ms()
-
-
-def contact(key: str, **changes: Any) -> service_pb2.Contact:
-    fields: dict[str, Any] = {
-        "source": "gw",
-        "idempotency_key": key,
-        "channel": common_pb2.CHANNEL_VOICE,
-        "number": NUMBER,
-        "event_ms": NOW,
-        "drill": True,
-        **changes,
-    }
-    return service_pb2.Contact(**fields)
-
-
-def ask(key: str, **changes: Any) -> service_pb2.SubmitContactRequest:
-    return service_pb2.SubmitContactRequest(contact=contact(key, **changes))
-
-
-def stored(settings: Settings, topic: Topic = CONTACT_ACCEPTED) -> list[Record]:
-    records: list[Record] = []
-    with Scan(settings.kafka, [topic]) as scan:
-        scan.advance(records.append)
-    return records
-
-
-def contacts(settings: Settings) -> list[events_pb2.ContactAccepted]:
-    found = []
-    for record in stored(settings):
-        # The garbage that a test writes begins like this.
-        if not (record.value or b"").startswith(b"\xff"):
-            found.append(events_pb2.ContactAccepted.FromString(record.value or b""))
-    return found
-
-
-async def refused(call: Any) -> grpc.aio.AioRpcError:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return caught.value
-
-
-async def outcome(call: Any) -> Any:
-    """The answer, or the status code of the error."""
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        return error.code()
 
 
 def details(error: Any) -> Any:
@@ -399,18 +282,6 @@ async def test_a_contact_is_shown_to_those_who_may_see_it(
 
 
 # Streams.
-
-
-async def through(
-    target: str, gateway: Any, requests: Sequence[service_pb2.SubmitContactsRequest]
-) -> dict[int, service_pb2.SubmitContactsResponse]:
-    answers: dict[int, service_pb2.SubmitContactsResponse] = {}
-    async with stub(target) as intake_stub:
-        async for response in intake_stub.SubmitContacts(iter(requests), metadata=gateway):
-            for answer in response.bundle or (response,):
-                assert answer.sequence not in answers, "one answer for each contact"
-                answers[answer.sequence] = answer
-    return answers
 
 
 @pytest.mark.parametrize("bundle", [1, 64])

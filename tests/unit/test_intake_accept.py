@@ -14,7 +14,7 @@ from mawja.intake.v1 import events_pb2, service_pb2
 
 from services.intake import shed
 from services.intake.accept import call_event, differences, prepare
-from services.intake.index import Entry
+from services.intake.entries import Entry
 from services.runtime import ids, privacy
 from services.runtime.errors import Forbidden, Invalid
 from services.runtime.identity import Caller, Role
@@ -298,12 +298,13 @@ def test_any_bytes_that_parse_are_taken_or_refused(keyring: Keyring, data: bytes
     st.binary(min_size=16, max_size=16),
     st.integers(0, 2**63),
     st.integers(0, 65535),
-    st.none() | st.integers(0, 2**63),
+    st.none() | st.integers(0, 2**63 - 1),
+    st.integers(0, 2**62),
 )
 def test_an_entry_of_the_index_packs_into_34_bytes(
-    mac: bytes, accepted: int, partition: int, offset: int | None
+    mac: bytes, accepted: int, partition: int, offset: int | None, since: int
 ) -> None:
-    entry = Entry(mac, accepted, partition, offset)
+    entry = Entry(mac, accepted, partition, offset, since if offset is None else 0)
     assert len(entry.pack()) == 34
     assert Entry.unpack(entry.pack()) == entry
 
@@ -319,7 +320,29 @@ def test_life_safety_is_turned_away_last(limit: int, inflight: int) -> None:
     assert shed.admits(limit - reserved - 1, limit, False)
 
 
-@given(st.integers(0, 10**9))
-def test_the_delay_grows_and_has_an_end(refused_in_a_row: int) -> None:
-    delay = shed.retry_after_ms(refused_in_a_row)
-    assert 250 <= delay <= shed.retry_after_ms(refused_in_a_row + 1000) <= 8_000
+def test_a_claim_of_the_first_version_does_not_say_since_when() -> None:
+    old = Entry(b"m" * 16, 1, 2, 3).pack()[:26] + b"\xff" * 8
+    assert Entry.unpack(old) == Entry(b"m" * 16, 1, 2, None, 0)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
+def test_the_delay_grows_with_the_line_and_has_an_end(
+    turned_away: int, taken: int, elapsed_ms: int
+) -> None:
+    delay = shed.retry_after_ms(turned_away, taken, elapsed_ms)
+    longer = shed.retry_after_ms(turned_away + 1000, taken, elapsed_ms)
+    assert 250 <= delay <= longer <= 8_000
+
+
+def test_who_is_turned_away_comes_back_when_the_line_before_them_was_taken() -> None:
+    assert shed.retry_after_ms(0, 0, 0) == 250
+    assert shed.retry_after_ms(9_000, 5_000, 1_000) == 800
+    assert shed.retry_after_ms(4_000, 5_000, 1_000) == 250
+    # Nothing is taken: Kafka stands still.
+    assert shed.retry_after_ms(100, 0, 3_000) == 3_000
+
+
+@given(st.integers(10, 10**6))
+def test_an_overload_is_over_before_there_is_room_for_all(limit: int) -> None:
+    assert shed.eased(0, limit)
+    assert not shed.eased(int(limit * 0.8), limit)

@@ -202,6 +202,7 @@ class SubmitContactsResponse(_message.Message):
     ACCEPTED_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
     BUNDLE_FIELD_NUMBER: _builtins.int
+    ALSO_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The number that the sender gave."""
     @_builtins.property
@@ -216,6 +217,12 @@ class SubmitContactsResponse(_message.Message):
     def bundle(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitContactsResponse]:
         """Answers that travel together, in the place of the fields above; only to a sender of bundles."""
 
+    @_builtins.property
+    def also(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Further contacts to which `refused` is the answer too; only to a sender of bundles whose metadata
+        says `mawja-bundles: 2`. Turning many away together costs a fraction.
+        """
+
     def __init__(
         self,
         *,
@@ -223,10 +230,11 @@ class SubmitContactsResponse(_message.Message):
         accepted: Global___SubmitContactResponse | None = ...,
         refused: Global___Refusal | None = ...,
         bundle: _abc.Iterable[Global___SubmitContactsResponse] | None = ...,
+        also: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "answer", b"answer", "refused", b"refused"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "answer", b"answer", "bundle", b"bundle", "refused", b"refused", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "also", b"also", "answer", b"answer", "bundle", b"bundle", "refused", b"refused", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["accepted", "refused"]  # noqa: Y015
     _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
