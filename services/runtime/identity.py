@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from services.runtime.clock import Millis, now_ms
-from services.runtime.errors import ConfigError, MawjaError
+from services.runtime.errors import ConfigError, Forbidden, MawjaError
 
 _AUDIENCE = "mawja"
 _CACHE_LIMIT = 10_000
@@ -74,6 +74,11 @@ ROLES: dict[str, frozenset[Role]] = {
         "/mawja.wave.v1.WaveService/GetLevels": _STAFF,
         "/mawja.wave.v1.WaveService/WatchLevels": _STAFF,
     }.items()
+}
+# The same for what the `mawja` command does that is no RPC.
+DEEDS: dict[str, frozenset[Role]] = {
+    "dlq show --unmask": frozenset({Role.AUDITOR, Role.ADMINISTRATOR}),
+    "dlq replay": frozenset({Role.ADMINISTRATOR}),
 }
 # Asked by probes, which have no token; they show nothing but readiness.
 OPEN = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"})
@@ -143,9 +148,16 @@ class Verifier:
                 key,
                 algorithms=["EdDSA"],
                 audience=_AUDIENCE,
-                # Expiry is checked at every call, against this process's clock.
-                options={"require": ["exp", "sub", "aud"], "verify_exp": False},
+                # Times are checked at every call, against the room's time, not the wall clock.
+                options={
+                    "require": ["exp", "sub", "aud"],
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                },
             )
+            if int(claims.get("nbf", 0)) * 1000 > self._clock():
+                raise ValueError("not yet")
             roles = frozenset(Role(role) for role in claims.get("roles", []))
             return Caller(
                 subject=str(claims["sub"]),
@@ -160,6 +172,13 @@ class Verifier:
 def authorise(method: str, caller: Caller) -> bool:
     """Whether one of the caller's roles may call `method`."""
     return bool(ROLES.get(method, frozenset()) & caller.roles)
+
+
+def may(deed: str, caller: Caller) -> None:
+    """Raises Forbidden unless one of the caller's roles may do `deed`, one of DEEDS."""
+    roles = DEEDS[deed]
+    if not roles & caller.roles:
+        raise Forbidden(f"`{deed}` needs a token with the role {' or '.join(sorted(roles))}")
 
 
 def create_token_key(folder: Path, kid: str = "local") -> None:

@@ -90,6 +90,10 @@ RECEIPTS_UNMATCHED = Counter(
     ["carrier"],
 )
 INBOUND = Counter("mawja_carrier_inbound_total", "Messages from people.", ["carrier", "kind"])
+CLOCK_SKEW = Gauge(
+    "mawja_clock_skew_seconds",
+    "This machine's clock ahead of Redis's (negative: behind); beyond 5 it is not followed.",
+)
 VIEW_REBUILDS = Counter(
     "mawja_view_rebuilds_total", "Views written again after Redis lost them.", ["room"]
 )

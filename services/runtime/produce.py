@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
 from services.runtime import log
+from services.runtime.clock import now_ms
 from services.runtime.errors import Away, ConfigError
 from services.runtime.topics import Topic
 
@@ -67,7 +68,14 @@ class Producer:
         inner = self._inner
         try:
             future: asyncio.Future[RecordMetadata] = await inner.send(
-                topic.name, value, key=key, partition=partition, headers=list(headers)
+                topic.name,
+                value,
+                key=key,
+                partition=partition,
+                # By itself it takes the wall clock: Kafka refuses a record of the far future, and
+                # keeps one as long as its time says.
+                timestamp_ms=now_ms(),
+                headers=list(headers),
             )
         except KafkaError as error:
             raise Away(f"Kafka does not take records: {type(error).__name__}") from error

@@ -20,7 +20,7 @@ import redis.asyncio as redis
 import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from services.runtime import clock, log, metrics, rpc, stop, store, trace
+from services.runtime import clock, log, metrics, rpc, skew, stop, store, trace
 from services.runtime.config import Settings
 from services.runtime.consume import Worker
 from services.runtime.errors import ConfigError, MawjaError
@@ -84,8 +84,11 @@ async def _run(room: str, settings: Settings, build: Build) -> int:
             parts.push_async_callback(producer.stop)
             client = store.connect(settings.redis_url)
             parts.push_async_callback(client.aclose)
+            clocks = skew.Skew(client)
+            await clocks.begin()
             server = rpc.server(verifier)
             service = Service(room, replica, settings, keyring, producer, client, server, verifier)
+            service.tasks.append(clocks.watch)
             await parts.enter_async_context(service.closing)
             await build(service)
             return await _serve(service, stopping)
