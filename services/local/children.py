@@ -42,6 +42,10 @@ class Children:
         self._parts.append(part)
         return part
 
+    def forget(self, part: Part) -> None:
+        """Lets go of a part that somebody else has stopped."""
+        self._parts.remove(part)
+
     def dead(self) -> list[Part]:
         """The parts that do not run."""
         return [part for part in self._parts if not part.alive()]

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,24 +62,46 @@ class Replica:
             return False
         return self.process.alive() and announced.get("pid") == self.process.pid
 
+    def end(self) -> float:
+        """Ends it in order (SIGTERM, drain, commit) and says after how many seconds it had ended.
+
+        `process.start()` brings it back. Raises LocalPartError when it did not end with code 0
+        within its grace.
+        """
+        asked_s = time.monotonic()
+        self.process.stop()
+        code = self.process.child.exit_code
+        if code != 0:
+            raise LocalPartError(
+                f"{self.name} was asked to end and ended with code {code}; its last words "
+                f"({self.process.child.log}):\n{self.process.child.log_tail(3)}"
+            )
+        return time.monotonic() - asked_s
+
 
 @dataclass(slots=True)
 class System:
     """Services on top of `parts`, which are started already.
 
     `env` adds to the environment of every service. `wrap` may change the command of a room, e.g. to
-    run it under another program. Raises LocalPartError when a service does not get ready.
+    run it under another program. A replica keeps its address for good, and a channel its list of
+    addresses: `most` says how many replicas of a room a channel knows of, running or not, when
+    there may be more of them later than now. Raises LocalPartError when a service does not get
+    ready.
     """
 
     parts: Parts
     env: Mapping[str, str] = field(default_factory=dict)
     rooms: Sequence[str] = ROOMS
     replicas: Mapping[str, int] = field(default_factory=dict)
+    most: Mapping[str, int] = field(default_factory=dict)
     wrap: Callable[[str, list[str]], list[str]] = lambda _room, command: command
     running: list[Replica] = field(default_factory=list)
     crashes: list[str] = field(default_factory=list)
     _children: Children = field(default_factory=Children)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _addresses: dict[tuple[str, int], Address] = field(default_factory=dict)
+    _partitions: int = 0
 
     @property
     def keys(self) -> Path:
@@ -94,13 +117,41 @@ class System:
         """Makes keys and topics, starts every service, and waits until all of them serve."""
         make_keys(self.keys)
         topics.ensure(self.parts.kafka, partitions, self.parts.brokers)
+        self._partitions = partitions
         for room in self.rooms:
             for index in range(self.replicas.get(room, 1)):
-                self._launch(room, index, partitions)
+                self._launch(room, index)
         self.wait_ready()
 
-    def _launch(self, room: str, index: int, partitions: int) -> Replica:
-        grpc, metrics, webhook = free_ports(3)
+    def scale(self, room: str, count: int) -> None:
+        """Brings `room` to `count` replicas: starts further ones and waits until they serve, or
+        ends the last ones in order, together. See `most` for what clients know of them.
+
+        Raises LocalPartError when one does not get ready, or does not end with code 0.
+        """
+        replicas = sorted((r for r in self.running if r.room == room), key=lambda r: r.index)
+        for index in range(len(replicas), count):
+            self._launch(room, index)
+        if count > len(replicas):
+            self.wait_ready()
+        leaving = replicas[count:]
+        if leaving:
+            with self._lock:
+                self.running = [r for r in self.running if r not in leaving]
+            with ThreadPoolExecutor(len(leaving)) as pool:
+                list(pool.map(Replica.end, leaving))
+            for replica in leaving:
+                self._children.forget(replica.process)
+
+    def _address(self, room: str, index: int) -> Address:
+        with self._lock:
+            known = self._addresses.get((room, index))
+            if known is None:
+                known = self._addresses[room, index] = Address(*free_ports(3))
+            return known
+
+    def _launch(self, room: str, index: int) -> Replica:
+        address = self._address(room, index)
         ready_file = self.parts.home / "ready" / f"{room}-{index}.json"
         ready_file.parent.mkdir(parents=True, exist_ok=True)
         ready_file.unlink(missing_ok=True)
@@ -112,10 +163,10 @@ class System:
             "MAWJA_KAFKA": self.parts.kafka,
             "MAWJA_REDIS_URL": self.parts.redis_url,
             "MAWJA_KEYS": str(self.keys),
-            "MAWJA_LISTEN": f"{LOOPBACK}:{grpc}",
-            "MAWJA_METRICS": f"{LOOPBACK}:{metrics}",
-            "MAWJA_WEBHOOK": f"{LOOPBACK}:{webhook}",
-            "MAWJA_PARTITIONS": str(partitions),
+            "MAWJA_LISTEN": f"{LOOPBACK}:{address.grpc}",
+            "MAWJA_METRICS": f"{LOOPBACK}:{address.metrics}",
+            "MAWJA_WEBHOOK": f"{LOOPBACK}:{address.webhook}",
+            "MAWJA_PARTITIONS": str(self._partitions),
             "MAWJA_REPLICATION": str(self.parts.brokers),
             "MAWJA_READY_FILE": str(ready_file),
             "MAWJA_STATE": str(state),
@@ -132,7 +183,7 @@ class System:
         process = self._children.add(
             Supervised(child, RestartPolicy(), lambda ended: self.crashes.append(ended.name))
         )
-        replica = Replica(room, index, Address(grpc, metrics, webhook), ready_file, process)
+        replica = Replica(room, index, address, ready_file, process)
         process.start()
         with self._lock:
             self.running.append(replica)
@@ -153,9 +204,12 @@ class System:
                 time.sleep(0.05)
 
     def target(self, room: str) -> str:
-        """The gRPC target of a room: all its replicas, to be balanced over."""
-        addresses = [f"{LOOPBACK}:{r.address.grpc}" for r in self.running if r.room == room]
-        return "ipv4:" + ",".join(addresses)
+        """The gRPC target of a room: all its replicas, and those that may come, to be balanced
+        over. A channel leaves out what it cannot connect to, and tries it again every 2 s."""
+        indexes = {replica.index for replica in self.running if replica.room == room}
+        indexes |= set(range(self.most.get(room, 0)))
+        ports = [self._address(room, index).grpc for index in sorted(indexes)]
+        return "ipv4:" + ",".join(f"{LOOPBACK}:{port}" for port in ports)
 
     def metrics_urls(self) -> dict[str, str]:
         """The /metrics address of every replica, by name."""
