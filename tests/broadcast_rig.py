@@ -267,6 +267,41 @@ class Rig:
 Carrier = Mapping[str, object]
 
 
+def carriers_file(
+    folder: Path,
+    smsc: Mapping[str, Smsc],
+    specs: Mapping[str, Carrier],
+    routes: Sequence[Mapping[str, str]],
+) -> Path:
+    """Writes MAWJA_CARRIERS for SMS centres that run. `specs`: what it says of each beyond the
+    address."""
+    (folder / "password").write_text("secret\n")
+    path = folder / "carriers.yaml"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "carriers": [
+                    {
+                        "name": name,
+                        "kind": "smpp",
+                        "declared": "test",
+                        "host": "127.0.0.1",
+                        "port": centre.port,
+                        "system_id": name,
+                        "password_file": "password",
+                        "sender": "Mawja",
+                        "parts_per_second": 5000,
+                        **specs[name],
+                    }
+                    for name, centre in smsc.items()
+                ],
+                "routes": [dict(route) for route in routes],
+            }
+        )
+    )
+    return path
+
+
 @contextmanager
 def running(
     parts: Parts,
@@ -285,29 +320,8 @@ def running(
     try:
         for centre in smsc.values():
             centre.start()
-        (folder / "password").write_text("secret\n")
-        carriers = folder / "carriers.yaml"
-        carriers.write_text(
-            yaml.safe_dump(
-                {
-                    "carriers": [
-                        {
-                            "name": one,
-                            "kind": "smpp",
-                            "declared": "test",
-                            "host": "127.0.0.1",
-                            "port": smsc[one].port,
-                            "system_id": one,
-                            "password_file": "password",
-                            "sender": "Mawja",
-                            "parts_per_second": 5000,
-                            **spec,
-                        }
-                        for one, (spec, _) in centres.items()
-                    ],
-                    "routes": [dict(route) for route in routes],
-                }
-            )
+        carriers = carriers_file(
+            folder, smsc, {one: spec for one, (spec, _) in centres.items()}, routes
         )
         system = System(
             parts,
