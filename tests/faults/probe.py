@@ -69,7 +69,7 @@ class Probe:
         options = [("grpc.enable_retries", 0), ("grpc.max_reconnect_backoff_ms", 500)]
         with grpc.insecure_channel(self.stage.system.target("intake"), options=options) as channel:
             stub = service_pb2_grpc.IntakeServiceStub(channel)
-            calls = []
+            calls: list[grpc.Future[service_pb2.SubmitContactResponse]] = []
             while not self._stopping.wait(self.every_s):
                 calls.append(self._ask(stub, metadata, len(calls)))
             for call in calls:
@@ -82,7 +82,7 @@ class Probe:
         stub: service_pb2_grpc.IntakeServiceStub,
         metadata: tuple[tuple[str, str], ...],
         number: int,
-    ) -> "grpc.Future":
+    ) -> "grpc.Future[service_pb2.SubmitContactResponse]":
         key = f"{self.stage.order.home.name}/{number}"
         contact = service_pb2.Contact(
             source=SOURCE,
