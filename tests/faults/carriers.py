@@ -44,6 +44,7 @@ class Way:
     shows: str = "accepted"
 
 
+_ANSWERED_WITHIN_S = 4.0
 _MUTE = {"echo_reference": False, "receipt_tlvs": False}
 _SOON = {"uniform": [100, 600]}
 WAYS = (
@@ -121,9 +122,14 @@ class Verdict:
 
 
 def judge(
-    way: Way, submits: Sequence[Submit], changes: Iterable[MessageChange], keyring: Keyring
+    way: Way,
+    submits: Sequence[Submit],
+    changes: Iterable[MessageChange],
+    keyring: Keyring,
+    kills: Sequence[float],
 ) -> Verdict:
-    """Holds the last changes of a carrier's messages against its record."""
+    """Holds the last changes of a carrier's messages against its record. `kills`: when broadcast
+    was killed, Unix seconds."""
     found = Verdict(again=len(duplicates(submits)))
     person = lru_cache(maxsize=None)(lambda digits: keyring.person(f"+{digits}"))
     parts: dict[tuple[bytes, int], list[Submit]] = defaultdict(list)
@@ -136,7 +142,7 @@ def judge(
             for index in range(change.parts)
         ]
         found.again += sum(max(0, sum(s.accepted for s in part) - 1) for part in mine)
-        if (wanted := _wrong(way, change, mine)) is not None:
+        if (wanted := _wrong(way, change, mine, kills)) is not None:
             found.wrong.append(f"{_name(change.state)} ({change.reason}), but {wanted}")
     stray = sum(submit.accepted for part in parts.values() for submit in part)
     if stray:
@@ -144,7 +150,12 @@ def judge(
     return found
 
 
-def _wrong(way: Way, change: MessageChange, parts: Sequence[Sequence[Submit]]) -> str | None:
+def _wrong(
+    way: Way,
+    change: MessageChange,
+    parts: Sequence[Sequence[Submit]],
+    kills: Sequence[float],
+) -> str | None:
     """What ought to be, when `change` is not right for what became of its parts."""
     state, reason = change.state, change.reason
     taken = sum(any(submit.accepted for submit in part) for part in parts)
@@ -158,8 +169,13 @@ def _wrong(way: Way, change: MessageChange, parts: Sequence[Sequence[Submit]]) -
         return f"it has {taken} parts" if taken else None
     if state == UNKNOWN and reason not in _REASONS:
         return "nothing says why"
-    # Killed before the answer was kept: what the carrier said is not known, and no receipt tells.
+    # Killed before the answer was kept, in its time or late: what the carrier said is not known,
+    # and a receipt that has its id only tells nothing.
     unheard = state == UNKNOWN and reason == "takeover"
+    if not way.profile.get("echo_reference", True) and (
+        unheard or (state == UNKNOWN and _killed_before_the_answer(parts, kills))
+    ):
+        return None
     if taken == len(parts):
         wanted = {"delivered": DELIVERED, "undelivered": FAILED, "none": UNKNOWN}[way.receipts]
         right = state == wanted and (state != FAILED or reason == "undeliverable")
@@ -174,6 +190,15 @@ def _wrong(way: Way, change: MessageChange, parts: Sequence[Sequence[Submit]]) -
         right = state == FAILED and reason in FOR_THE_MOMENT.values()
         return None if right else "a part of it was never taken"
     return None if state == UNKNOWN else f"{taken} of {len(parts)} parts were taken"
+
+
+def _killed_before_the_answer(parts: Sequence[Sequence[Submit]], kills: Sequence[float]) -> bool:
+    return any(
+        submit.t <= kill <= submit.t + _ANSWERED_WITHIN_S
+        for part in parts
+        for submit in part
+        for kill in kills
+    )
 
 
 def _name(state: "events_pb2.MessageState.ValueType") -> str:
