@@ -27,12 +27,14 @@ from services.runtime import metrics
 from services.runtime.clock import now_ms
 from services.runtime.consume import Context, Plan
 from services.runtime.errors import Poison
+from services.runtime.letters import source_of
 from services.runtime.own import NO_EPOCH, Record
 from services.runtime.produce import acknowledged
 from services.runtime.store import Item
 from services.runtime.topics import (
     BROADCAST_COMMAND,
     BROADCAST_DEAD,
+    BY_NAME,
     MESSAGE_REQUESTED,
     MESSAGE_STATUS,
     OPT_OUT,
@@ -168,19 +170,27 @@ class Partition:
         self._desk.sender.wake()
 
     async def _take(self, record: Record, turn: Turn) -> None:
-        value = record.value or b""
-        if record.topic in _LANE_OF:
+        value, source = record.value or b"", source_of(record)
+        if source != record.topic and (source in _LANE_OF or source == RECEIPT.name):
+            # Through its own topic, where its place is held until it is settled: a message that
+            # stands there twice is sent once, and a receipt counts once.
+            turn.sent.append(
+                await self._desk.producer.send(
+                    BY_NAME[source], record.partition, value, key=record.key
+                )
+            )
+        elif source in _LANE_OF:
             self._admission.lane(record, turn)
-        elif record.topic == RECEIPT.name:
+        elif source == RECEIPT.name:
             receipt = events_pb2.Receipt.FromString(value)
             decided = self._answers.receive(receipt, record.offset)
             if decided is not None:
                 turn.decided.append(decided)
-        elif record.topic == OPT_OUT.name:
+        elif source == OPT_OUT.name:
             person = self._books.take_opt_out(record)
             if person is not None:
                 turn.stopped.add(person)
-        elif record.topic == MESSAGE_REQUESTED.name:
+        elif source == MESSAGE_REQUESTED.name:
             await self._admission.request(record, turn)
         else:
             command = events_pb2.BroadcastCommand.FromString(value)

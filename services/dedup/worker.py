@@ -26,6 +26,7 @@ from services.runtime import log, metrics, trace
 from services.runtime.clock import now_ms
 from services.runtime.consume import Context, Plan
 from services.runtime.errors import Poison, Stop
+from services.runtime.letters import source_of
 from services.runtime.own import NO_EPOCH, Entry, Record
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer, acknowledged
@@ -117,7 +118,7 @@ class Dedup:
     async def start(self) -> None:
         """States again what the last owner may not have stated."""
         self.cases.tallies.marking = True
-        for topic in PLAN.inputs:
+        for topic in PLAN.reads:
             committed = self._context.committed.get(topic.name, 0)
             self._settled[topic.name] = committed
             self._positions[topic.name] = max(committed, self.resume(topic.name)[0])
@@ -185,13 +186,14 @@ class Dedup:
         """The decision on a record, and where somebody waits for it. Raises Poison."""
         at = common_pb2.Input(topic=record.topic, offset=record.offset)
         value = record.value or b""
-        if record.topic == CONTACT_ACCEPTED.name:
+        source = source_of(record)
+        if source == CONTACT_ACCEPTED.name:
             contact = inputs.contact(value)
             text = self._text(contact.sealed_text)
             shown = self._shaper.shape(text) if text else []
             language = contact.language or (identify(text, self._words.function) if text else "")
             return self.cases.contact(contact, shown, language, at, at_ms), ""
-        if record.topic == CALL_EVENT.name:
+        if source == CALL_EVENT.name:
             return self.cases.call(inputs.call(value), at, at_ms), ""
         command = inputs.command(value)
         return self.cases.command(command, at, at_ms), command.envelope.reply_to

@@ -93,18 +93,17 @@ class Messages:
     def __init__(self) -> None:
         # Two rules may write for one input, and a crash may part them: so the input of the last
         # record is decided again, and the ids tell what it said already.
-        self._last: Position | None = None
+        self._last: dict[str, Position] = {}
         self._ids: set[str] = set()
 
-    @property
-    def resume(self) -> Position | None:
-        """Where deciding goes on; None when the log is empty."""
-        return self._last
+    def resume(self, topic: str) -> Position | None:
+        """Where deciding goes on in `topic`; None when the log holds nothing of it."""
+        return self._last.get(topic)
 
     def take(self, request: outreach.MessageRequested) -> None:
         """Takes up a record of the log, in order."""
         self._ids.add(request.message_id)
-        self._last = (request.input.offset, request.input.epoch)
+        self._last[request.input.topic] = (request.input.offset, request.input.epoch)
 
     def decide(
         self,
@@ -114,7 +113,8 @@ class Messages:
         now_ms: int,
     ) -> list[Draft]:
         """The messages that `decision`, read at `input`, asks for; often none."""
-        if self._last is not None and input.offset < self._last[0]:
+        last = self._last.get(input.topic)
+        if last is not None and input.offset < last[0]:
             return []
         case = decision.case
         if case.number_line != common_pb2.LINE_MOBILE or not (case.sealed_number and case.person):
@@ -153,20 +153,20 @@ class Callbacks:
     """What one partition of the log of callbacks says, and what comes next in it."""
 
     def __init__(self) -> None:
-        self._last: Position | None = None
+        self._last: dict[str, Position] = {}
         self._by_id: dict[str, outreach.Callback] = {}
         self._of_case: dict[str, outreach.Callback] = {}
 
-    @property
-    def resume(self) -> Position | None:
-        """Where deciding goes on; None when the log is empty."""
-        return None if self._last is None else (self._last[0] + 1, self._last[1])
+    def resume(self, topic: str) -> Position | None:
+        """Where deciding goes on in `topic`; None when the log holds nothing of it."""
+        last = self._last.get(topic)
+        return None if last is None else (last[0] + 1, last[1])
 
     def take(self, callback: outreach.Callback) -> None:
         """Takes up a record of the log, in order."""
         self._by_id[callback.callback_id] = callback
         self._of_case[callback.case_id] = callback
-        self._last = (callback.input.offset, callback.input.epoch)
+        self._last[callback.input.topic] = (callback.input.offset, callback.input.epoch)
 
     def decide(
         self,
@@ -176,9 +176,8 @@ class Callbacks:
         now_ms: int,
     ) -> outreach.Callback | None:
         """The callback as `decision`, read at `input`, leaves it; None when it changes nothing."""
-        if not decision.HasField("case") or (
-            self._last is not None and input.offset <= self._last[0]
-        ):
+        last = self._last.get(input.topic)
+        if not decision.HasField("case") or (last is not None and input.offset <= last[0]):
             return None
         held = self._of_case.get(decision.case.case_id)
         if held is not None and held.state == _DUE:

@@ -87,7 +87,7 @@ class OutreachWork:
     def resume(self, topic: str) -> tuple[int, int]:
         """The lower of where the two logs go on; a log without records goes on from the start."""
         start: Position = (0, NO_EPOCH)
-        return min(self._messages.resume or start, self._callbacks.resume or start)
+        return min(self._messages.resume(topic) or start, self._callbacks.resume(topic) or start)
 
     async def start(self) -> None:
         """Takes the view over, with what the last owner may have logged without showing it."""

@@ -141,4 +141,4 @@ class Settings:
 
 
 # Read by `mawja` and services/local, not by a service.
-LOCAL_ONLY = frozenset({"MAWJA_HOME", "MAWJA_SMPP"})
+LOCAL_ONLY = frozenset({"MAWJA_HOME", "MAWJA_SMPP", "MAWJA_TOKEN"})

@@ -2,13 +2,13 @@
 
 For every partition number p that the group gives this replica, the worker holds partition p of all
 the room's input topics together (range assignment, same counts). How p is taken over is told in
-`takeover`, what is committed in `offsets`, what is set aside in `dead`. What a room decides lives
-in its `PartitionWork`, which never sees a consumer.
+`takeover`, what is committed in `offsets`, what is set aside and replayed in `dead`. What a room
+decides lives in its `PartitionWork`, which never sees a consumer.
 """
 
 import asyncio
 import contextlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -54,10 +54,8 @@ class Worker:
     ) -> None:
         self._plan = plan
         reader = LogReader(settings.kafka, f"{plan.group}-reader")
-        self._dead = DeadLetters(plan, producer, reader, settings.dead_letter_limit)
-        self._taking = Takeover(
-            settings.kafka, plan, producer, reader, make, replica, self._dead.set_aside
-        )
+        self._dead = DeadLetters(plan, producer, settings.dead_letter_limit)
+        self._taking = Takeover(settings.kafka, plan, producer, reader, make, replica, self._dead)
         self._owned: dict[int, Owned] = {}
         self._epochs = {topic.name: Epochs() for topic in plan.inputs if topic.log}
         # Held while records are worked through and while partitions change hands.
@@ -110,7 +108,7 @@ class Worker:
         """Works until `stop`. Raises Stop or Away when the process must not go on."""
         listener = _Listener(self)
         self._consumer.subscribe(
-            [topic.name for topic in (*self._plan.inputs, *self._plan.tables)], listener=listener
+            [topic.name for topic in (*self._plan.reads, *self._plan.tables)], listener=listener
         )
         lag = asyncio.create_task(self._watch_lag())
         try:
@@ -177,8 +175,9 @@ class Worker:
                 if tp.partition not in self._owned or not records:
                     continue
                 for record in records:
-                    if await self._counts(record):
-                        by_partition[tp.partition].append(record)
+                    given = await self._to_work_on(record)
+                    if given is not None:
+                        by_partition[tp.partition].append(given)
                 metrics.RECORDS.labels(self._plan.group, tp.topic).inc(len(records))
                 age = now_ms() - records[-1].timestamp
                 metrics.OLDEST_MS.labels(self._plan.group).set(max(0, age) / 1000)
@@ -188,6 +187,9 @@ class Worker:
                     for partition, records in by_partition.items()
                 )
             # Not before: a position says what is done.
+            for partition, worked in by_partition.items():
+                for record in worked:
+                    self._owned[partition].given[record.topic] = record.offset + 1
             for tp, records in batches.items():
                 owned = self._owned.get(tp.partition)
                 if owned is not None and records:
@@ -206,15 +208,18 @@ class Worker:
                 with contextlib.suppress(IllegalStateError):
                     self._consumer.seek(tp, owned.positions[tp.topic])
 
-    async def _counts(self, record: Record) -> bool:
+    async def _to_work_on(self, record: Record) -> Record | None:
+        """What the room is given for a record that was read; None for nothing."""
+        if record.topic == self._plan.dead.name:
+            replayed = self._dead.replayed(record)
+            return None if replayed is None or self._dead.hold(replayed) else replayed
         epochs = self._epochs.get(record.topic)
-        if epochs is None:
-            return True
         try:
-            return admitted(epochs, record)
+            counts = epochs is None or admitted(epochs, record)
         except Poison as error:
-            await self._dead.set_aside(record, str(error))
-            return False
+            await self._dead.set_aside(record, str(error), foreign=True)
+            return None
+        return record if counts and not self._dead.hold(record) else None
 
     def _throttle(self) -> None:
         """Reads on where the work wants more, and stops reading where it does not."""
@@ -236,7 +241,11 @@ class Worker:
     # Partitions change hands.
 
     async def _take(self, assigned: set[TopicPartition]) -> None:
-        partitions = sorted({tp.partition for tp in assigned} - set(self._owned))
+        whole = len(self._plan.reads) + len(self._plan.tables)
+        counts = Counter(tp.partition for tp in assigned)
+        # Members of two versions may read different topics while one replaces the other: then a
+        # part of a partition may be given to one that does not get the rest.
+        partitions = sorted(p for p, n in counts.items() if n == whole and p not in self._owned)
         started = monotonic_s()
         async with self._changing_hands():
             if partitions and not self._leaving:
@@ -252,7 +261,6 @@ class Worker:
         )
 
     async def _take_over(self, partitions: Sequence[int]) -> None:
-        await self._dead.take_over(partitions)
         taken = await self._taking.take(partitions)
         for p, one in taken.items():
             for topic, position in one.owned.positions.items():
@@ -296,7 +304,7 @@ class Worker:
         while True:
             await asyncio.sleep(1)
             for partition, owned in list(self._owned.items()):
-                for topic in self._plan.inputs:
+                for topic in self._plan.reads:
                     highwater = self._consumer.highwater(TopicPartition(topic.name, partition))
                     if highwater is not None:
                         behind = highwater - owned.committed.get(

@@ -24,10 +24,12 @@ _COMMIT_S = 10.0
 
 @dataclass(slots=True)
 class Owned:
-    """An owned partition: its work, and by topic how far it was read and committed."""
+    """An owned partition: its work, and by topic how far it was read, given to the work, and
+    committed."""
 
     work: PartitionWork
     positions: dict[str, int] = field(default_factory=dict)
+    given: dict[str, int] = field(default_factory=dict)
     committed: dict[str, int] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
 
@@ -67,11 +69,12 @@ def due(
     """What is to be committed now. `epochs`: of the inputs that are decision logs."""
     offsets: dict[TopicPartition, OffsetAndMetadata] = {}
     for partition, owned in partitions.items():
-        for topic in plan.inputs:
-            position = owned.positions.get(topic.name)
-            if position is None:
-                continue
-            offset = owned.work.committable(topic.name, position)
+        for topic in plan.reads:
+            position, given = owned.positions[topic.name], owned.given[topic.name]
+            offset = owned.work.committable(topic.name, given)
+            if offset >= given:
+                # What came after it was nothing to work on.
+                offset = position
             if offset <= owned.committed[topic.name]:
                 continue
             of_log = epochs.get(topic.name)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.runtime import offsets
+from services.runtime.dead import DeadLetters
 from services.runtime.offsets import Owned
 from services.runtime.own import NO_EPOCH, Epochs, LogReader, OwnedLog, Record, counted
 from services.runtime.produce import Producer
@@ -28,7 +29,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """How this replica takes partitions over. `dead` sets a record aside."""
+    """How this replica takes partitions over."""
 
     bootstrap: str
     plan: Plan
@@ -36,7 +37,7 @@ class Takeover:
     reader: LogReader
     make: Callable[[Context], PartitionWork]
     replica: str
-    dead: Callable[[Record, str], "asyncio.Future[None]"]
+    dead: DeadLetters
 
     async def take(self, partitions: Sequence[int]) -> dict[int, Taken]:
         """Owner markers, then folding. Raises Away, and what a room says of a damaged log."""
@@ -56,7 +57,7 @@ class Takeover:
                     partition=p,
                     logs={topic.name: logs[topic, p] for topic in plan.logs},
                     committed={name: offset for name, (offset, _) in committed[p].items()},
-                    dead=self.dead,
+                    dead=self.dead.set_aside,
                 )
             )
             for p in partitions
@@ -69,17 +70,22 @@ class Takeover:
         works: Mapping[int, PartitionWork],
         logs: Mapping[tuple[Topic, int], OwnedLog],
     ) -> dict[tuple[Topic, int], int]:
-        """Folds logs and tables; returns up to where the tables were read."""
+        """Folds logs, tables and dead letters; returns up to where what is no log was read."""
+        dead = self.plan.dead
         tables = {
             (topic, p): end
-            for topic in self.plan.tables
+            for topic in (*self.plan.tables, dead)
             for p, end in (await self.reader.end(topic, list(works))).items()
         }
+        self.dead.begin(works)
         spans = {key: (0, owned_log.epoch) for key, owned_log in logs.items()}
         spans |= {key: (0, end) for key, end in tables.items()}
         epochs = {topic.name: Epochs() for topic in self.plan.logs}
 
         def fold(record: Record) -> None:
+            if record.topic == dead.name:
+                self.dead.fold(record)
+                return
             of_log = epochs.get(record.topic)
             if of_log is None or counted(of_log, record):
                 works[record.partition].fold(record)
@@ -96,12 +102,12 @@ class Takeover:
     ) -> Taken:
         owned = Owned(work)
         epochs: dict[str, int] = {}
-        for topic in self.plan.inputs:
+        for topic in self.plan.reads:
             # What was never committed is read from the start: as if 0 were.
             before = committed.get(topic.name, (0, NO_EPOCH))
             offset, epoch = max(before, work.resume(topic.name))
             owned.committed[topic.name] = before[0]
-            owned.positions[topic.name] = offset
+            owned.positions[topic.name] = owned.given[topic.name] = offset
             epochs[topic.name] = epoch
         for topic in self.plan.tables:
             owned.positions[topic.name] = tables[topic, partition]

@@ -17,14 +17,17 @@ class PartitionWork(Protocol):
 
     def resume(self, topic: str) -> tuple[int, int]:
         """(offset, epoch) at which reading `topic` must go on, from what was folded; (0, NO_EPOCH)
-        when the logs do not say. The group's committed offset is used when it is higher."""
+        when the logs do not say. The group's committed offset is used when it is higher. Asked of
+        the dead-letter topic too: its offsets are those of replays."""
 
     async def start(self) -> None:
         """Folding is over: settle what the last owner left, bring views up to date."""
 
     async def work(self, records: Sequence[Record]) -> None:
         """Decides and effects `records` (markers and void records are left out). When it returns,
-        their effects are done, but for what `committable` holds back."""
+        their effects are done, but for what `committable` holds back.
+
+        A record of the dead-letter topic is a replay: `letters.source_of` says what it is."""
 
     def committable(self, topic: str, offset: int) -> int:
         """How far (at most `offset`) the input `topic` may be committed now."""
@@ -56,3 +59,8 @@ class Plan:
     dead: Topic
     tables: tuple[Topic, ...] = ()
     max_records: int = 2000
+
+    @property
+    def reads(self) -> tuple[Topic, ...]:
+        """What the worker reads and commits: its inputs, and its dead letters for their replays."""
+        return (*self.inputs, self.dead)

@@ -14,7 +14,8 @@ from mawja.intake.v1 import service_pb2 as intake
 from mawja.outreach.v1 import service_pb2 as outreach
 from mawja.wave.v1 import service_pb2 as wave
 
-from services.runtime.identity import OPEN, ROLES, Caller, Role, authorise
+from services.runtime.errors import Forbidden
+from services.runtime.identity import DEEDS, OPEN, ROLES, Caller, Role, authorise, may
 
 SERVICES = (broadcast, dedup, intake, outreach, wave)
 
@@ -101,3 +102,25 @@ def test_a_load_tester_reads_nothing() -> None:
         "ReportCalls",
         "QueueMessage",
     }
+
+
+# The same columns, for what the `mawja` command does that is no RPC.
+DEED_MATRIX = {
+    "dlq show --unmask": ".....xx.",
+    "dlq replay": "......x.",
+}
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_only_the_roles_of_its_row_may_do_a_deed(deed: str) -> None:
+    for role, mark in zip(COLUMNS, DEED_MATRIX[deed], strict=True):
+        caller = Caller("someone", frozenset({role}), "", 0)
+        if mark == "x":
+            may(deed, caller)
+        else:
+            with pytest.raises(Forbidden, match="needs a token with the role"):
+                may(deed, caller)
+
+
+def test_every_row_of_deeds_is_in_the_table() -> None:
+    assert set(DEED_MATRIX) == set(DEEDS)

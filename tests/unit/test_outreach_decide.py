@@ -37,6 +37,7 @@ rules:
     "two.yaml",
 )
 T0 = 1_800_000_000_000
+CASES = "dedup.case.v1"
 NOW = T0 + 5_000
 DUE, WITHDRAWN = outreach.CALLBACK_STATE_DUE, outreach.CALLBACK_STATE_WITHDRAWN
 ABANDONED, ANSWERED = intake.CALL_STATE_ABANDONED, intake.CALL_STATE_ANSWERED
@@ -148,14 +149,14 @@ class Logs:
         for logged in self.callbacks:
             callbacks.take(logged)
         start = (0, -1)
-        resume = min(messages.resume or start, callbacks.resume or start)
+        resume = min(messages.resume(CASES) or start, callbacks.resume(CASES) or start)
         # Here every input is its own epoch: never one from behind the place to go on at.
         assert 0 <= resume[0] - resume[1] <= 1
         position = max(self.committed, resume[0])
         for number in range(stop_after):
             called, requested = [], []
             for offset in range(position, min(position + batch, len(inputs))):
-                cause = common_pb2.Input(topic="dedup.case.v1", offset=offset, epoch=offset)
+                cause = common_pb2.Input(topic=CASES, offset=offset, epoch=offset)
                 callback = callbacks.decide(rules, inputs[offset], cause, NOW)
                 if callback is not None:
                     callbacks.take(callback)

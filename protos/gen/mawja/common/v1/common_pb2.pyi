@@ -239,7 +239,10 @@ Global___CommandEnvelope: _TypeAlias = CommandEnvelope  # noqa: Y015
 
 @_typing.final
 class DeadLetter(_message.Message):
-    """A record that could not be processed, kept whole so that it can be mended and replayed."""
+    """A record that could not be processed, kept whole so that it can be mended and replayed; or what a
+    person did about one, in the same partition. The first replay of a letter counts, for every
+    reader; the letter then waits no longer.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -249,6 +252,11 @@ class DeadLetter(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     DEAD_MS_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    FOREIGN_FIELD_NUMBER: _builtins.int
+    REPLAY_OFFSET_FIELD_NUMBER: _builtins.int
+    REPLAY_FIELD_NUMBER: _builtins.int
+    READING_FIELD_NUMBER: _builtins.int
     topic: _builtins.str
     """Where the record stood."""
     partition: _builtins.int
@@ -256,11 +264,31 @@ class DeadLetter(_message.Message):
     offset: _builtins.int
     """Its offset."""
     value: _builtins.bytes
-    """The record's value, byte for byte. Personal data in it is still sealed as it was."""
+    """The record's value, byte for byte. Personal data in it is still sealed as it was. With a replay:
+    the value to work with, mended or as it was. Empty with a reading.
+    """
     reason: _builtins.str
     """The rule it broke, without any of its content."""
     dead_ms: _builtins.int
     """When it was set aside: Unix time in milliseconds."""
+    key: _builtins.bytes
+    """The record's key; empty when it had none."""
+    foreign: _builtins.bool
+    """Whether nobody who may write that decision log wrote the record. It counts for no reader, so it
+    is kept to be looked at and is never replayed.
+    """
+    replay_offset: _builtins.int
+    """Offset, in this topic, of the replay that broke a rule once more; unset when the record came
+    from its own topic.
+    """
+    @_builtins.property
+    def replay(self) -> Global___Replay:
+        """The letter is to be worked with the value that stands here."""
+
+    @_builtins.property
+    def reading(self) -> Global___Reading:
+        """What is sealed in the letter was shown to a person."""
+
     def __init__(
         self,
         *,
@@ -270,11 +298,95 @@ class DeadLetter(_message.Message):
         value: _builtins.bytes = ...,
         reason: _builtins.str = ...,
         dead_ms: _builtins.int = ...,
+        key: _builtins.bytes = ...,
+        foreign: _builtins.bool = ...,
+        replay_offset: _builtins.int | None = ...,
+        replay: Global___Replay | None = ...,
+        reading: Global___Reading | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_replay_offset", b"_replay_offset", "deed", b"deed", "reading", b"reading", "replay", b"replay", "replay_offset", b"replay_offset"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_replay_offset", b"_replay_offset", "dead_ms", b"dead_ms", "deed", b"deed", "foreign", b"foreign", "key", b"key", "offset", b"offset", "partition", b"partition", "reading", b"reading", "reason", b"reason", "replay", b"replay", "replay_offset", b"replay_offset", "topic", b"topic", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__replay_offset: _TypeAlias = _typing.Literal["replay_offset"]  # noqa: Y015
+    _WhichOneofArgType__replay_offset: _TypeAlias = _typing.Literal["_replay_offset", b"_replay_offset"]  # noqa: Y015
+    _WhichOneofReturnType_deed: _TypeAlias = _typing.Literal["replay", "reading"]  # noqa: Y015
+    _WhichOneofArgType_deed: _TypeAlias = _typing.Literal["deed", b"deed"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__replay_offset) -> _WhichOneofReturnType__replay_offset | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_deed) -> _WhichOneofReturnType_deed | None: ...
+
+Global___DeadLetter: _TypeAlias = DeadLetter  # noqa: Y015
+
+@_typing.final
+class Replay(_message.Message):
+    """A person gives a dead letter to its room again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LETTER_OFFSET_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    SEALED_REASON_FIELD_NUMBER: _builtins.int
+    ASKED_MS_FIELD_NUMBER: _builtins.int
+    MENDED_FIELD_NUMBER: _builtins.int
+    letter_offset: _builtins.int
+    """Offset of the letter, in the same partition of this topic."""
+    subject: _builtins.str
+    """Token subject of who asked for it."""
+    sealed_reason: _builtins.bytes
+    """Why, sealed as "reason"."""
+    asked_ms: _builtins.int
+    """When: Unix time in milliseconds."""
+    mended: _builtins.bool
+    """Whether the value is another than the letter's."""
+    def __init__(
+        self,
+        *,
+        letter_offset: _builtins.int = ...,
+        subject: _builtins.str = ...,
+        sealed_reason: _builtins.bytes = ...,
+        asked_ms: _builtins.int = ...,
+        mended: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead_ms", b"dead_ms", "offset", b"offset", "partition", b"partition", "reason", b"reason", "topic", b"topic", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_ms", b"asked_ms", "letter_offset", b"letter_offset", "mended", b"mended", "sealed_reason", b"sealed_reason", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DeadLetter: _TypeAlias = DeadLetter  # noqa: Y015
+Global___Replay: _TypeAlias = Replay  # noqa: Y015
+
+@_typing.final
+class Reading(_message.Message):
+    """A person was shown what is sealed in a dead letter. Recorded before it is shown."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LETTER_OFFSET_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    SEALED_REASON_FIELD_NUMBER: _builtins.int
+    ASKED_MS_FIELD_NUMBER: _builtins.int
+    letter_offset: _builtins.int
+    """Offset of the letter, in the same partition of this topic."""
+    subject: _builtins.str
+    """Token subject of who asked for it."""
+    sealed_reason: _builtins.bytes
+    """Why, sealed as "reason"."""
+    asked_ms: _builtins.int
+    """When: Unix time in milliseconds."""
+    def __init__(
+        self,
+        *,
+        letter_offset: _builtins.int = ...,
+        subject: _builtins.str = ...,
+        sealed_reason: _builtins.bytes = ...,
+        asked_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_ms", b"asked_ms", "letter_offset", b"letter_offset", "sealed_reason", b"sealed_reason", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reading: _TypeAlias = Reading  # noqa: Y015

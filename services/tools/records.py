@@ -1,0 +1,143 @@
+"""Records of topics as people read and mend them: JSON, with what is sealed shown as sealed. Pure.
+
+Bytes are base64 and 64-bit numbers strings, as everywhere in the JSON of protos. A sealed value is
+`"sealed:<base64>"`, so that what was shown can be mended beside it and given back.
+"""
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+from google.protobuf.message import DecodeError, Message
+from mawja.broadcast.v1 import events_pb2 as broadcast
+from mawja.common.v1 import common_pb2 as common
+from mawja.dedup.v1 import events_pb2 as dedup
+from mawja.intake.v1 import events_pb2 as intake
+from mawja.outreach.v1 import events_pb2 as outreach
+from mawja.wave.v1 import events_pb2 as wave
+
+from services.runtime import topics
+from services.runtime.errors import ConfigError, Poison
+from services.runtime.topics import BY_NAME, partition_of
+
+_EVENTS: dict[topics.Topic, type[Message]] = {
+    topics.CONTACT_ACCEPTED: intake.ContactAccepted,
+    topics.CALL_EVENT: intake.CallEvent,
+    topics.CASE: dedup.CaseDecision,
+    topics.TALLY: dedup.Tally,
+    topics.DEDUP_COMMAND: dedup.CaseCommand,
+    topics.MESSAGE_REQUESTED: outreach.MessageRequested,
+    topics.CALLBACK: outreach.Callback,
+    topics.QUEUED_URGENT: broadcast.QueuedMessage,
+    topics.QUEUED_NORMAL: broadcast.QueuedMessage,
+    topics.QUEUED_BULK: broadcast.QueuedMessage,
+    topics.MESSAGE_STATUS: broadcast.StatusRecord,
+    topics.RECEIPT: broadcast.Receipt,
+    topics.INBOUND_MESSAGE: broadcast.InboundMessage,
+    topics.OPT_OUT: broadcast.OptOut,
+    topics.BROADCAST_COMMAND: broadcast.BroadcastCommand,
+    topics.LEVEL: wave.Level,
+}
+EVENTS: Mapping[str, type[Message]] = {
+    **{topic.name: event for topic, event in _EVENTS.items()},
+    **{name: common.DeadLetter for name in BY_NAME if name.endswith(".dead-letter.v1")},
+}
+"""The message that each topic carries."""
+_SEALED = "sealed_"
+_MARK = "sealed:"
+_FIELDS = ("text", "note", "reason", "number", "handle", "place")
+_PERSON_BYTES = 16
+
+Unseal = Callable[[str, bytes], str]
+
+
+def decode(topic: str, value: bytes) -> Message | None:
+    """The message in a record of `topic`; None when it is not what the topic holds."""
+    event = EVENTS.get(topic)
+    if event is None or not value:
+        return None
+    try:
+        return event.FromString(value)
+    except DecodeError:
+        return None
+
+
+def shown(message: Message, unseal: Unseal | None = None) -> dict[str, Any]:
+    """What a message says. `unseal` opens what is sealed; without it that stays sealed."""
+    said = MessageToDict(message, preserving_proto_field_name=True)
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            # Maps are not used in events.
+            if field.is_repeated:
+                said[field.name] = [shown(element, unseal) for element in value]
+            else:
+                said[field.name] = shown(value, unseal)
+        elif field.name.startswith(_SEALED):
+            many = list(value) if field.is_repeated else [value]
+            texts = [_sealed(field.name.removeprefix(_SEALED), one, unseal) for one in many]
+            said[field.name] = texts if field.is_repeated else texts[0]
+    return said
+
+
+def _sealed(name: str, value: bytes, unseal: Unseal | None) -> str:
+    if unseal is None:
+        return _MARK + base64.b64encode(value).decode()
+    why = ""
+    # What agents write is sealed under the name of what it is, whatever its field is called.
+    for field in dict.fromkeys((name, *_FIELDS)):
+        try:
+            return unseal(field, value)
+        except Poison as error:
+            why = why or str(error)
+    return f"({why})"
+
+
+def read(topic: str, said: object) -> bytes:
+    """The bytes of the record that `said`, made by `shown` and mended, stands for; or all that
+    `mawja dlq show` printed. Raises ConfigError."""
+    if isinstance(said, dict) and "record" in said and "source" in said:
+        said = said["record"]
+    event = EVENTS.get(topic)
+    if event is None or not isinstance(said, dict):
+        raise ConfigError(f"the JSON must be an object with the fields of a record of {topic}")
+    try:
+        made = ParseDict(_given(said), event(), ignore_unknown_fields=False)
+    except ParseError as error:
+        # Its message may repeat what a field holds.
+        where = str(error).partition(":")[0]
+        raise ConfigError(f"the JSON is no {event.DESCRIPTOR.name}: {where}") from None
+    return made.SerializeToString()
+
+
+def _given(said: Any) -> Any:
+    if isinstance(said, dict):
+        return {name: _field(name, value) for name, value in said.items()}
+    if isinstance(said, list):
+        return [_given(one) for one in said]
+    return said
+
+
+def _field(name: str, value: Any) -> Any:
+    if not name.startswith(_SEALED):
+        return _given(value)
+    if isinstance(value, list):
+        return [_field(name, one) for one in value]
+    if not isinstance(value, str) or (value and not value.startswith(_MARK)):
+        raise ConfigError(
+            f'{name} must be as `mawja dlq show` gives it without --unmask: "sealed:…"'
+        )
+    return value.removeprefix(_MARK)
+
+
+def obstacle(topic: str, value: bytes, partition: int, partitions: int) -> str:
+    """Why `value` cannot be worked as a record of this partition of `topic`; "" when it can, as
+    far as can be told without its room."""
+    message = decode(topic, value)
+    if message is None:
+        event = EVENTS.get(topic)
+        return f"is not a {event.DESCRIPTOR.name if event else 'record of a topic that is known'}"
+    person = getattr(message, "person", b"")
+    if len(person) == _PERSON_BYTES and partition_of(person, partitions) != partition:
+        return "is about a person of another partition"
+    return ""
