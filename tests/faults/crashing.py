@@ -29,6 +29,10 @@ RECORD, MARK, REDIS, COMMIT, PDU, CALL = "record", "marker", "redis", "commit", 
 CODE = 137
 GO = "go"
 """The file in the folder that lets the crashes begin."""
+_INDEX = "services.intake.entries"
+_STORE = "services.runtime.store"
+SCRIPTED = (_INDEX, _STORE)
+"""The modules that hold scripts for Redis."""
 
 
 def always(_: Any) -> bool:
@@ -99,32 +103,32 @@ def _worker(room: str, dead: topics.Topic) -> tuple[Point, ...]:
 
 def _view(room: str) -> tuple[Point, ...]:
     """What every room with a view does to it."""
-    store = "services.runtime.store"
     return (
-        Point(room, "view-taken-over", REDIS, f"{store}:_CLAIM", most=8),
-        Point(room, "view-written", REDIS, f"{store}:_PUT", _writes),
-        Point(room, "view-rebuilding", REDIS, f"{store}:_BEGIN"),
-        Point(room, "view-rebuilt", REDIS, f"{store}:_END"),
+        Point(room, "view-taken-over", REDIS, f"{_STORE}:_CLAIM", most=8),
+        Point(room, "view-written", REDIS, f"{_STORE}:_PUT", _writes),
+        Point(room, "view-rebuilding", REDIS, f"{_STORE}:_BEGIN"),
+        Point(room, "view-rebuilt", REDIS, f"{_STORE}:_END"),
     )
 
 
-_INDEX = "services.intake.index"
 _STATUS = topics.MESSAGE_STATUS.name
 
 POINTS: tuple[Point, ...] = (
-    Point("intake", "key-claimed", REDIS, f"{_INDEX}:_CLAIM"),
+    Point("intake", "key-claimed", REDIS, f"{_INDEX}:CLAIM"),
     Point("intake", "contact", RECORD, topics.CONTACT_ACCEPTED.name, contact_from("load-test")),
     Point(
         "intake", "webhook", RECORD, topics.CONTACT_ACCEPTED.name, contact_from("portal"), most=2
     ),
     Point("intake", "inbound", RECORD, topics.CONTACT_ACCEPTED.name, contact_from("sms/"), most=2),
-    Point("intake", "key-completed", REDIS, f"{_INDEX}:_COMPLETE"),
+    Point("intake", "key-completed", REDIS, f"{_INDEX}:COMPLETE"),
     Point("intake", "call-event", RECORD, topics.CALL_EVENT.name),
     Point("intake", "answered", CALL, "services.intake.server:_Stream.answers"),
+    Point("intake", "claim-renewed", REDIS, f"{_INDEX}:RENEW", most=1),
+    Point("intake", "claim-settled", REDIS, f"{_INDEX}:SETTLE", most=1),
     Point("intake", "index-locked", REDIS, "SET", most=1),
     Point("intake", "index-read-back", REDIS, "PIPELINE", most=1),
-    Point("intake", "index-whole", REDIS, f"{_INDEX}:_WHOLE", most=1),
-    Point("intake", "index-unlocked", REDIS, f"{_INDEX}:_RELEASE", most=1),
+    Point("intake", "index-whole", REDIS, f"{_INDEX}:WHOLE", most=1),
+    Point("intake", "index-unlocked", REDIS, f"{_INDEX}:RELEASE", most=1),
     *_worker("intake", topics.INTAKE_DEAD),
     Point("dedup", "marker", MARK, topics.CASE.name, most=8),
     Point(
@@ -236,11 +240,17 @@ ALWAYS = frozenset(
         "broadcast.parts-written",
         "broadcast.carrier-answered",
         "broadcast.result",
+        "broadcast.receipt-applied",
+        "broadcast.lane-normal",
+        "broadcast.receipt-kept",
+        "broadcast.inbound-kept",
         "broadcast.stop-kept",
+        "broadcast.view-written",
+        "broadcast.committed",
         "wave.level",
     }
 )
-"""What a choice of the points has at least: publishing, claiming, the carrier, decisions."""
+"""What a choice of the points has at least: claiming, publishing, decisions, all about sending."""
 
 
 def chosen(chance: random.Random, of_each: int) -> tuple[Point, ...]:
@@ -347,10 +357,11 @@ def _after_redis(done: _Done) -> None:
     # By their digest; with the module, since two may have one name.
     names = {
         hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest(): f"{module}:{name}"
-        for module in (_INDEX, "services.runtime.store")
+        for module in SCRIPTED
         for name, script in scripts(import_module(module)).items()
     }
-    inner, inner_pipeline = Redis.execute_command, Pipeline.execute
+    inner: Any = Redis.execute_command
+    inner_pipeline: Any = Pipeline.execute
 
     async def execute_command(self: Any, *args: Any, **options: Any) -> Any:
         result = await inner(self, *args, **options)
