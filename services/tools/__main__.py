@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +20,9 @@ from services.local.system import make_keys, token
 from services.runtime.config import VARIABLES
 from services.runtime.errors import MawjaError
 from services.runtime.identity import Role
+from services.tools import dlq
 from services.tools.local import home_folder
+from services.tools.told import told
 
 app = typer.Typer(
     name="mawja",
@@ -37,20 +38,14 @@ Home = Annotated[
 ]
 
 
-@contextlib.contextmanager
-def _errors() -> Iterator[None]:
-    """One clear line instead of a traceback, for what a person can mend."""
+app.add_typer(dlq.app)
+
+
+def _errors() -> contextlib.AbstractContextManager[None]:
     from loadtests.replay import ReplayError
     from loadtests.shapes import ShapeError
 
-    try:
-        yield
-    except (MawjaError, ShapeError, ReplayError) as error:
-        print(f"mawja: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        print("mawja: interrupted; everything it started has been stopped", file=sys.stderr)
-        raise typer.Exit(130) from None
+    return told(ShapeError, ReplayError)
 
 
 @app.command()
