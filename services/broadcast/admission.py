@@ -31,6 +31,9 @@ from services.runtime.own import Record
 from services.runtime.privacy import PERSON_BYTES, Erased
 from services.runtime.store import Item
 
+ANOTHER_BODY = b""
+"""The outcome of a command whose request_id was used with another body."""
+
 
 @dataclass(slots=True)
 class Turn:
@@ -53,6 +56,8 @@ class Admission:
         self._partition = partition
         self._epoch = epoch
         self._since_ms = since_ms
+        # What persons asked for, while it stands in its lane's topic and has not come from there.
+        self._under_way: dict[str, bytes] = {}
 
     async def request(self, record: Record, turn: Turn) -> None:
         """Takes a record of outreach's log."""
@@ -69,24 +74,37 @@ class Admission:
         """Takes a person's command, and answers it."""
         if command.WhichOneof("action") != "queue":
             raise Poison("a command without an action that this version knows")
-        answer = await self._admit(command.queue, turn, None)
-        envelope = command.envelope
-        turn.replies.append(
-            shown.Reply(envelope.reply_to, envelope.command_id, answer.SerializeToString())
-        )
+        queued, envelope = command.queue, command.envelope
+        if self._asked(queued.message_id) in (b"", queued.request_hash):
+            outcome = (await self._admit(queued, turn, None)).SerializeToString()
+        else:
+            outcome = ANOTHER_BODY
+        turn.replies.append(shown.Reply(envelope.reply_to, envelope.command_id, outcome))
+
+    def _asked(self, message_id: str) -> bytes:
+        """The hash of the request that the message was made for; empty when there was none."""
+        known = self._books.messages.get(message_id)
+        if known is not None:
+            return known.change().request_hash
+        waiting = self._books.lanes.get(message_id)
+        if waiting is not None:
+            return waiting.message.request_hash
+        return self._under_way.get(message_id, b"")
 
     def lane(self, record: Record, turn: Turn) -> None:
         """Takes a message from its lane's topic into memory, unless it is settled or here."""
         queued, books = QueuedMessage.FromString(record.value or b""), self._books
         message_id = queued.message_id
+        self._under_way.pop(message_id, None)
         if (
             books.messages.state(message_id) not in MAY_BE_CLAIMED
             or books.has_place(message_id)
             or books.messages.settled_long_ago(queued.expires_ms, now_ms())
         ):
             return
-        books.place(message_id, record.topic, record.offset)
+        # First what may find it to be a dead letter: whose place is held by nobody.
         route = self._route(queued)
+        books.place(message_id, record.topic, record.offset)
         if isinstance(route, CarrierSpec):
             books.lanes.add(Waiting(queued, record.offset, route.name))
             if record.timestamp < self._since_ms and books.messages.get(message_id) is None:
@@ -143,6 +161,8 @@ class Admission:
                 )
             )
             turn.items.append(self.queued_item(queued))
+            if queued.request_hash:
+                self._under_way[queued.message_id] = queued.request_hash
         return answer
 
     def _route(self, queued: QueuedMessage) -> CarrierSpec | str:

@@ -52,6 +52,10 @@ class Lanes:
     def __iter__(self) -> Iterator[Waiting]:
         return iter(list(self._here.values()))
 
+    def get(self, message_id: str) -> Waiting | None:
+        """The message, when it waits here."""
+        return self._here.get(message_id)
+
     def count(self, lane: Lane) -> int:
         """How many wait in a lane."""
         return self._counts[lane]

@@ -285,6 +285,7 @@ def first_change(queued: events_pb2.QueuedMessage, state: State, reason: str = "
         language=queued.language,
         agency=queued.agency,
         expires_ms=queued.expires_ms,
+        request_hash=queued.request_hash,
     )
 
 

@@ -10,9 +10,10 @@ from mawja.broadcast.v1 import events_pb2, service_pb2, service_pb2_grpc
 from mawja.common.v1 import common_pb2
 
 from services.broadcast import shown
+from services.broadcast.admission import ANOTHER_BODY
 from services.runtime import ids, rpc, seen
 from services.runtime.clock import now_ms
-from services.runtime.errors import Away, Forbidden
+from services.runtime.errors import Away, Conflict, Forbidden
 from services.runtime.produce import acknowledged
 from services.runtime.topics import BROADCAST_COMMAND, OPT_OUT, partition_of
 
@@ -62,7 +63,12 @@ class BroadcastServicer(service_pb2_grpc.BroadcastServiceServicer):
             raise Forbidden("the caller may send in the name of their own agency only")
         now = now_ms()
         person = self._keyring.person(request.number)
-        command_id = ids.command_id(caller.subject, "QueueMessage", request.request_id)
+        asked = ids.command_id(caller.subject, "QueueMessage", request.request_id)
+        request_hash = self._keyring.mac("request", request.SerializeToString(deterministic=True))
+        message_id = ids.derive("message", asked)
+        await self._refuse_another_body(message_id, request_hash)
+        # With another body another outcome is awaited.
+        command_id = ids.derive("command", asked, request_hash.hex())
         command = events_pb2.BroadcastCommand(
             envelope=common_pb2.CommandEnvelope(
                 command_id=command_id,
@@ -71,7 +77,7 @@ class BroadcastServicer(service_pb2_grpc.BroadcastServiceServicer):
                 asked_ms=now,
             ),
             queue=events_pb2.QueuedMessage(
-                message_id=ids.derive("message", command_id),
+                message_id=message_id,
                 person=person,
                 lane=request.lane,
                 language=request.language,
@@ -81,6 +87,7 @@ class BroadcastServicer(service_pb2_grpc.BroadcastServiceServicer):
                 expires_ms=now + (request.valid_for_ms or DEFAULT_VALID_MS),
                 sealed_number=self._keyring.seal("number", request.number, now),
                 sealed_text=self._keyring.seal("text", request.text, now),
+                request_hash=request_hash,
             ),
         )
         outcome = self._replies.expect(command_id)
@@ -94,13 +101,24 @@ class BroadcastServicer(service_pb2_grpc.BroadcastServiceServicer):
             await acknowledged([sent])
             # Shielded: a second call with the same request_id waits for the same outcome.
             async with asyncio.timeout(rpc.time_left_s()):
-                return service_pb2.QueueMessageResponse.FromString(await asyncio.shield(outcome))
+                told = await asyncio.shield(outcome)
         except TimeoutError:
             raise Away(
                 "the message is recorded but not judged yet; ask again with the same request_id"
             ) from None
         finally:
             self._replies.forget(command_id)
+        if told == ANOTHER_BODY:
+            raise _another_body()
+        return service_pb2.QueueMessageResponse.FromString(told)
+
+    async def _refuse_another_body(self, message_id: str, request_hash: bytes) -> None:
+        """The owner judges this too, of its own partition: with another number it is another's."""
+        [payload] = await self._views.get(shown.key_of(message_id))
+        if payload is not None:
+            known = service_pb2.GetMessageResponse.FromString(payload).message.request_hash
+            if known not in (b"", request_hash):
+                raise _another_body()
 
     async def GetMessage(
         self,
@@ -157,6 +175,10 @@ class BroadcastServicer(service_pb2_grpc.BroadcastServiceServicer):
         )
         await acknowledged([sent])
         return service_pb2.OptOutResponse(recorded_ms=now)
+
+
+def _another_body() -> Conflict:
+    return Conflict("the request_id was used with another body")
 
 
 def changes_of(record: Record) -> Changes:

@@ -405,6 +405,42 @@ async def test_queue_message_is_one_message_for_each_request_id(rig: Rig) -> Non
     assert [message.text for message in arrived] == [drilled(LONG_ARABIC)] * 2
 
 
+async def test_a_request_id_with_another_body_is_refused(rig: Rig) -> None:
+    number, other = numbers("10", 753)[-2:]
+    async with Client(rig, Role.COORDINATOR) as person:
+
+        async def refused(number: str, text: str, **fields: Any) -> bool:
+            try:
+                await person.queue(number, text, "once", **fields)
+            except grpc.aio.AioRpcError as error:
+                if error.code() != grpc.StatusCode.ALREADY_EXISTS:
+                    raise
+                return True
+            return False
+
+        # At once: one of them is the message, and keeps being it.
+        texts = ("the first body", "the second body")
+        found = await asyncio.gather(*(refused(number, text) for text in texts))
+        assert sorted(found) == [False, True]
+        chosen, another = texts if not found[0] else texts[::-1]
+        assert [await refused(number, text) for text in (chosen, another)] == [False, True]
+        message_id = (await person.queue(number, chosen, "once")).message_id
+        await asyncio.to_thread(rig.ledger.wait_for, [message_id], "DELIVERED")
+        assert not await refused(number, chosen)
+        assert await refused(number, another)
+        assert await refused(number, chosen, agency="water")
+        assert await refused(other, chosen)
+        # The next owner knows it from the log.
+        await asyncio.to_thread(rig.replica.process.kill9)
+        await asyncio.to_thread(wait_until, rig.replica.ready)
+        await settled(person, message_id)
+        assert await refused(number, another)
+        assert not await refused(number, chosen)
+    arrived = [m for m in rig.smsc["plain"].messages() if m.destination == digits(number)]
+    assert [message.text for message in arrived] == [drilled(chosen)]
+    assert digits(other) not in {m.destination for m in rig.smsc["plain"].messages()}
+
+
 async def settled(person: Client, message_id: str) -> None:
     for _ in range(100):
         with suppress(grpc.aio.AioRpcError):

@@ -171,6 +171,7 @@ class QueuedMessage(_message.Message):
     PARTS_FIELD_NUMBER: _builtins.int
     SEALED_NUMBER_FIELD_NUMBER: _builtins.int
     SEALED_TEXT_FIELD_NUMBER: _builtins.int
+    REQUEST_HASH_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """UUID of the message."""
     person: _builtins.bytes
@@ -197,6 +198,8 @@ class QueuedMessage(_message.Message):
     """E.164 number, sealed."""
     sealed_text: _builtins.bytes
     """Text, UTF-8, sealed."""
+    request_hash: _builtins.bytes
+    """Keyed hash of the request that a person made for it; empty when outreach asked."""
     def __init__(
         self,
         *,
@@ -213,10 +216,11 @@ class QueuedMessage(_message.Message):
         parts: _builtins.int = ...,
         sealed_number: _builtins.bytes = ...,
         sealed_text: _builtins.bytes = ...,
+        request_hash: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "case_id", b"case_id", "drill", b"drill", "expires_ms", b"expires_ms", "lane", b"lane", "language", b"language", "message_id", b"message_id", "parts", b"parts", "person", b"person", "requested_ms", b"requested_ms", "sealed_number", b"sealed_number", "sealed_text", b"sealed_text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "case_id", b"case_id", "drill", b"drill", "expires_ms", b"expires_ms", "lane", b"lane", "language", b"language", "message_id", b"message_id", "parts", b"parts", "person", b"person", "request_hash", b"request_hash", "requested_ms", b"requested_ms", "sealed_number", b"sealed_number", "sealed_text", b"sealed_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -245,6 +249,7 @@ class MessageChange(_message.Message):
     LANGUAGE_FIELD_NUMBER: _builtins.int
     AGENCY_FIELD_NUMBER: _builtins.int
     EXPIRES_MS_FIELD_NUMBER: _builtins.int
+    REQUEST_HASH_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """UUID of the message."""
     state: Global___MessageState.ValueType
@@ -279,6 +284,8 @@ class MessageChange(_message.Message):
     """Agency in whose name it goes."""
     expires_ms: _builtins.int
     """Not sent after this, and not delivered by the carrier after this: Unix time in milliseconds."""
+    request_hash: _builtins.bytes
+    """Keyed hash of the request that a person made for it; empty when outreach asked."""
     @_builtins.property
     def carrier_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The carrier's ids of the parts, in order, normalised; empty string for a part without one."""
@@ -303,10 +310,11 @@ class MessageChange(_message.Message):
         language: _builtins.str = ...,
         agency: _builtins.str = ...,
         expires_ms: _builtins.int = ...,
+        request_hash: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "attempt", b"attempt", "carrier", b"carrier", "carrier_ids", b"carrier_ids", "drill", b"drill", "expires_ms", b"expires_ms", "lane", b"lane", "language", b"language", "message_id", b"message_id", "not_after_ms", b"not_after_ms", "part_outcomes", b"part_outcomes", "parts", b"parts", "person", b"person", "reason", b"reason", "reference", b"reference", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "attempt", b"attempt", "carrier", b"carrier", "carrier_ids", b"carrier_ids", "drill", b"drill", "expires_ms", b"expires_ms", "lane", b"lane", "language", b"language", "message_id", b"message_id", "not_after_ms", b"not_after_ms", "part_outcomes", b"part_outcomes", "parts", b"parts", "person", b"person", "reason", b"reason", "reference", b"reference", "request_hash", b"request_hash", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -64,7 +64,8 @@ class BroadcastServiceServicer:
     """
 
     def QueueMessage(self, request, context):
-        """Queues one message. The same request_id gives the same message.
+        """Queues one message. The same request_id gives the same message; with another body it is refused
+        with ALREADY_EXISTS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

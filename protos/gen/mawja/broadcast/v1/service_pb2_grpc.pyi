@@ -36,7 +36,9 @@ class BroadcastServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> BroadcastServiceAsyncStub: ...
     QueueMessage: _grpc.UnaryUnaryMultiCallable[_service_pb2.QueueMessageRequest, _service_pb2.QueueMessageResponse]
-    """Queues one message. The same request_id gives the same message."""
+    """Queues one message. The same request_id gives the same message; with another body it is refused
+    with ALREADY_EXISTS.
+    """
     GetMessage: _grpc.UnaryUnaryMultiCallable[_service_pb2.GetMessageRequest, _service_pb2.GetMessageResponse]
     """What became of one message."""
     WatchMessages: _grpc.UnaryStreamMultiCallable[_service_pb2.WatchMessagesRequest, _service_pb2.WatchMessagesResponse]
@@ -52,7 +54,9 @@ class BroadcastServiceAsyncStub(BroadcastServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     QueueMessage: _aio.UnaryUnaryMultiCallable[_service_pb2.QueueMessageRequest, _service_pb2.QueueMessageResponse]  # type: ignore[assignment]
-    """Queues one message. The same request_id gives the same message."""
+    """Queues one message. The same request_id gives the same message; with another body it is refused
+    with ALREADY_EXISTS.
+    """
     GetMessage: _aio.UnaryUnaryMultiCallable[_service_pb2.GetMessageRequest, _service_pb2.GetMessageResponse]  # type: ignore[assignment]
     """What became of one message."""
     WatchMessages: _aio.UnaryStreamMultiCallable[_service_pb2.WatchMessagesRequest, _service_pb2.WatchMessagesResponse]  # type: ignore[assignment]
@@ -71,7 +75,9 @@ class BroadcastServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _service_pb2.QueueMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.QueueMessageResponse, _abc.Awaitable[_service_pb2.QueueMessageResponse]]:
-        """Queues one message. The same request_id gives the same message."""
+        """Queues one message. The same request_id gives the same message; with another body it is refused
+        with ALREADY_EXISTS.
+        """
 
     @_abc_1.abstractmethod
     def GetMessage(
