@@ -67,11 +67,12 @@ class ContactBook:
 
     # Taking records up.
 
-    def accept(self, contact: intake_pb2.ContactAccepted, record: Record) -> None:
-        """Intake accepted a contact."""
+    def accept(self, contact: intake_pb2.ContactAccepted, record: Record | None) -> None:
+        """Intake accepted a contact; without its `record` a person gave it again, mended."""
         number = self._number(contact.contact_id)
-        self.again += self.accepted[number]
-        self._places.add(record.topic, record.partition, record.offset, number)
+        if record is not None:
+            self.again += self.accepted[number]
+            self._places.add(record.topic, record.partition, record.offset, number)
         self._accept(number, contact.event_ms, contact.accepted_ms, contact.drill)
 
     def _accept(self, number: int, event_ms: int, accepted_ms: int, drill: bool) -> None:
@@ -134,7 +135,7 @@ class ContactBook:
 
     def set_aside(self) -> set[int]:
         """Accepted contacts that are in a dead letter, and in no case."""
-        return self._at(self._letters.waiting)
+        return self._at(self._letters.waiting())
 
     def passed_over(self) -> set[int]:
         """Accepted contacts that are in no case and in no dead letter, while later ones of their
@@ -145,7 +146,8 @@ class ContactBook:
             for number in self._places.up_to(topic, partition, self.decided_up_to(partition))
             if self.case[number] == NONE
         }
-        return skipped - self.set_aside()
+        # What a person gave to dedup again is no more in its place among the others.
+        return skipped - self.set_aside() - self._at(self._letters.given_again())
 
     def waiting(self) -> set[int]:
         """Accepted contacts that are in no case and in no dead letter, passed over or not."""

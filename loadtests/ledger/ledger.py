@@ -1,6 +1,7 @@
 """The ledger itself: gives each record to the book it belongs to, and adds the books up."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from google.protobuf.message import DecodeError
 from mawja.broadcast.v1 import events_pb2 as broadcast_pb2
@@ -135,7 +136,20 @@ class Ledger:
         self.messages.lane(broadcast_pb2.QueuedMessage.FromString(value), record)
 
     def _letter(self, value: bytes, record: Record) -> None:
-        self.letters.take(common_pb2.DeadLetter.FromString(value), record)
+        letter = common_pb2.DeadLetter.FromString(value)
+        if self.letters.take(letter, record):
+            # Of what it breaks now, its room makes another letter.
+            with suppress(DecodeError):
+                self._given_again(letter)
+
+    def _given_again(self, letter: common_pb2.DeadLetter) -> None:
+        """Mended, it may be another thing than the one that could not be processed."""
+        if letter.topic == CONTACT_ACCEPTED.name:
+            self.contacts.accept(intake_pb2.ContactAccepted.FromString(letter.value), None)
+        elif letter.topic == MESSAGE_REQUESTED.name:
+            self.messages.request(outreach_pb2.MessageRequested.FromString(letter.value), None)
+        elif letter.topic == BROADCAST_COMMAND.name:
+            self.messages.command(broadcast_pb2.BroadcastCommand.FromString(letter.value), None)
 
     # The SMS centre.
 
@@ -159,7 +173,7 @@ class Ledger:
         """What adds up, and what does not. `running`: not everything has been worked through yet,
         so that what waits is no problem. `late`: what the SMS centre was given, by its own record,
         after the ends of the topics were asked for."""
-        account = Account(dead_letters=len(self.letters.waiting))
+        account = Account(dead_letters=len(self.letters))
         self.contacts.count(account)
         self._client.count(account)
         self.callbacks.count(account)

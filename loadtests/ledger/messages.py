@@ -112,9 +112,12 @@ class MessageBook:
 
     # Taking records up.
 
-    def request(self, request: outreach_pb2.MessageRequested, record: Record) -> None:
-        """Outreach asked for a message: once, for one step of a case."""
+    def request(self, request: outreach_pb2.MessageRequested, record: Record | None) -> None:
+        """Outreach asked for a message: once, for one step of a case. Without its `record` a person
+        gave it again, mended."""
         number = self._number(request.message_id)
+        if record is None and self.flags[number] & BY_OUTREACH:
+            return
         case = self._case[number] = self._cases.number(request.case_id)
         step = case << 32 | self._step_numbers.setdefault(request.step, len(self._step_numbers))
         if self.flags[number] & BY_OUTREACH:
@@ -125,18 +128,20 @@ class MessageBook:
         self._asked(number, BY_OUTREACH, request.drill, request.requested_ms, record)
         self._accepted_ms[number] = request.accepted_ms
 
-    def command(self, command: broadcast_pb2.BroadcastCommand, record: Record) -> None:
-        """Somebody queued a message by hand; asking again is the same message."""
-        since_ms = self._commands_since_ms.get(record.partition)
-        if since_ms is not None:
+    def command(self, command: broadcast_pb2.BroadcastCommand, record: Record | None) -> None:
+        """Somebody queued a message by hand; asking again is the same message. Without its `record`
+        a person gave it again, mended."""
+        if record is not None and record.partition in self._commands_since_ms:
+            since_ms = self._commands_since_ms[record.partition]
             self._commands_since_ms[record.partition] = min(since_ms, record.timestamp)
         queued = command.queue
         if queued.message_id:
             number = self._number(queued.message_id)
             self._asked(number, BY_HAND, queued.drill, queued.requested_ms, record)
 
-    def _asked(self, number: int, how: int, drill: bool, at_ms: int, record: Record) -> None:
-        self._places.add(record.topic, record.partition, record.offset, number)
+    def _asked(self, number: int, how: int, drill: bool, at_ms: int, record: Record | None) -> None:
+        if record is not None:
+            self._places.add(record.topic, record.partition, record.offset, number)
         self.flags[number] = self.flags[number] & ~_ASKED_AS_DRILL | how
         if drill:
             self.flags[number] |= _ASKED_AS_DRILL
@@ -190,7 +195,7 @@ class MessageBook:
 
     def set_aside(self) -> set[int]:
         """Messages that were asked for, are in a dead letter, and of which no status tells."""
-        found = {self._places.find(*place) for place in self._letters.waiting}
+        found = {self._places.find(*place) for place in self._letters.waiting()}
         return {
             number
             for number in found

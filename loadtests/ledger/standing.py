@@ -68,8 +68,8 @@ class Standing:
 def standing(ledger: Ledger, at_ms: int) -> Standing:
     """Where everything that a ledger has heard of stands at `at_ms` (Unix ms)."""
     found = Standing(
-        dead_letters=dict(sorted(ledger.letters.by_room().items())),
-        unreadable=sum(1 for _ in ledger.letters.left_lying()),
+        dead_letters=dict(ledger.letters.by_room()),
+        unreadable=len(ledger.letters.left_lying()),
     )
     _contacts(found, ledger, at_ms)
     _messages(found, ledger, at_ms)

@@ -37,6 +37,12 @@ class Progress:
                 self._last = now
             self._stream.flush()
 
+    def clear(self) -> None:
+        """Takes away the line that the next one would replace."""
+        with self._lock:
+            self._clear()
+            self._stream.flush()
+
     def _clear(self) -> None:
         if self._open:
             self._stream.write("\r\x1b[2K")
@@ -50,4 +56,7 @@ class Silent(Progress):
         """Nothing."""
 
     def update(self, line: str) -> None:
+        """Nothing."""
+
+    def clear(self) -> None:
         """Nothing."""

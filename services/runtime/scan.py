@@ -9,9 +9,15 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from services.runtime.clock import monotonic_s
 from services.runtime.errors import Away
 from services.runtime.own import Epochs, Record, counted
 from services.runtime.topics import Topic
+
+_SILENT_S = 30.0
+"""How long Kafka may give nothing of what it said is there."""
+Progress = Callable[[int, int], None]
+"""Told now and then how many offsets were read, of how many."""
 
 
 class Scan:
@@ -27,34 +33,90 @@ class Scan:
             self._consumer = KafkaConsumer(
                 bootstrap_servers=bootstrap,
                 enable_auto_commit=False,
+                # What retention removes while it is read is gone; what follows it is not.
+                auto_offset_reset="earliest",
                 max_poll_records=5000,
                 max_partition_fetch_bytes=4 * 1024 * 1024,
                 fetch_max_wait_ms=50,
             )
-            self._partitions = [
-                TopicPartition(topic.name, partition)
+            self._of_topic = {
+                topic: [
+                    TopicPartition(topic.name, partition)
+                    for partition in sorted(self._consumer.partitions_for_topic(topic.name) or ())
+                ]
                 for topic in topics
-                for partition in sorted(self._consumer.partitions_for_topic(topic.name) or ())
-            ]
-            self._consumer.assign(self._partitions)
-            self._consumer.seek_to_beginning(*self._partitions)
+            }
+            every = [tp for tps in self._of_topic.values() for tp in tps]
+            self._consumer.assign(every)
+            self._consumer.seek_to_beginning(*every)
+            self._consumer.pause(*every)
         except KafkaError as error:
             raise Away(f"Kafka at {bootstrap} does not answer: {type(error).__name__}") from error
 
-    def advance(self, each: Callable[[Record], None]) -> int:
-        """Calls `each` with every record up to the present ends; returns how many. Raises Away."""
+    def beginnings(self) -> dict[tuple[str, int], int]:
+        """The lowest offset that is kept, by topic and partition. Raises Away."""
+        every = [tp for tps in self._of_topic.values() for tp in tps]
+        try:
+            found = self._consumer.beginning_offsets(every)
+        except KafkaError as error:
+            raise Away(f"Kafka does not tell offsets: {type(error).__name__}") from error
+        return {(tp.topic, tp.partition): offset for tp, offset in found.items()}
+
+    def advance(self, each: Callable[[Record], None], progress: Progress | None = None) -> int:
+        """Calls `each` with every record up to the present ends; returns how many. Raises Away.
+
+        The ends are asked for topic by topic, in the order in which the topics were given, before
+        anything is read; nothing is read past them. So when effects are given before their causes,
+        every effect that is read has its cause among what is read.
+        """
         count = 0
         try:
-            ends = self._consumer.end_offsets(self._partitions)
-            while any(self._consumer.position(tp) < end for tp, end in ends.items()):
-                for tp, records in self._consumer.poll(timeout_ms=500).items():
-                    epochs = self._epochs.get(tp.topic)
-                    for record in records:
-                        if epochs is None or counted(epochs, record):
-                            each(record)
-                            count += 1
+            ends: dict[TopicPartition, int] = {}
+            for tps in self._of_topic.values():
+                if tps:
+                    ends |= self._consumer.end_offsets(tps)
+            left = {tp: end for tp, end in ends.items() if self._position(tp) < end}
+            total = sum(end - self._position(tp) for tp, end in left.items())
+            self._consumer.resume(*left)
+            heard_s = monotonic_s()
+            while left:
+                batches = self._consumer.poll(timeout_ms=500)
+                if batches:
+                    heard_s = monotonic_s()
+                elif monotonic_s() - heard_s > _SILENT_S:
+                    raise Away("Kafka does not give the records that it says it has")
+                for tp, records in batches.items():
+                    count += self._take(tp, records, ends[tp], each)
+                for tp in [tp for tp, end in left.items() if self._position(tp) >= end]:
+                    self._consumer.seek(tp, left.pop(tp))
+                    self._consumer.pause(tp)
+                if progress is not None:
+                    rest = sum(end - self._position(tp) for tp, end in left.items())
+                    progress(total - rest, total)
         except KafkaError as error:
             raise Away(f"Kafka does not give records: {type(error).__name__}") from error
+        return count
+
+    def _position(self, tp: TopicPartition) -> int:
+        position = self._consumer.position(tp, timeout_ms=_SILENT_S * 1000)
+        if position is None:
+            raise Away("Kafka does not tell where its records begin")
+        return int(position)
+
+    def _take(
+        self,
+        tp: TopicPartition,
+        records: Sequence[Record],
+        end: int,
+        each: Callable[[Record], None],
+    ) -> int:
+        epochs, count = self._epochs.get(tp.topic), 0
+        for record in records:
+            if record.offset >= end:
+                break
+            if epochs is None or counted(epochs, record):
+                each(record)
+                count += 1
         return count
 
     def close(self) -> None:

@@ -287,6 +287,50 @@ def token_command(
 
 
 @app.command()
+def ledger(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For a program to read: one object, a line each time.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="A line every few seconds, until Ctrl-C.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two lines.")] = 5.0,
+    home: Home = None,
+) -> None:
+    """The account of a running system: every accepted contact and message in exactly one bucket.
+
+    Reads the topics up to one moment (and the SMS centre's own record of a local run), and holds
+    them against each other. Changes nothing. It looks at the local run of `--home`, else at
+    MAWJA_KAFKA, else at the local run of the usual folder. Exit code 1 when the sums do not agree
+    or a promise is broken (a contact in two cases, a message that was sent twice, …).
+    """
+    with _errors():
+        from services.tools import balance
+        from services.tools.account import Auditor, source
+
+        good = True
+        progress = Progress()
+        # Ctrl-C is how watching ends; it started nothing that would have to be stopped.
+        ending = contextlib.suppress(*([KeyboardInterrupt] if watch else []))
+        with Auditor(source(home), progress) as auditor, ending:
+            while True:
+                taken = auditor.take()
+                progress.clear()
+                good = good and taken.good
+                if as_json:
+                    print(json.dumps(taken.as_dict()), flush=True)
+                elif watch:
+                    print(balance.line(taken), flush=True)
+                else:
+                    console.print(balance.render(taken))
+                if not watch:
+                    break
+                time.sleep(every)
+        if not good:
+            raise typer.Exit(1)
+
+
+@app.command()
 def bench(
     report: Annotated[Path, typer.Option(help="Where the figures go, as JSON.")] = Path(
         "bench-report.json"

@@ -136,20 +136,39 @@ class RecordFile:
         os.close(self._fd)
 
 
-def read_record(path: Path | str) -> Iterator[Submit]:
-    """Every submit in a record, in order of arrival.
+class RecordReader:
+    """Reads a record, and what is added to it later."""
 
-    A torn last line is left out (it was never answered); any other broken line is a ValueError
-    that names it, since a record with holes proves nothing.
-    """
-    with Path(path).open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield _submit(json.loads(line))
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path}, line {number}: not a submit record: {error!r}") from None
+    def __init__(self, path: Path | str) -> None:
+        self._path = Path(path)
+        self._read = 0
+        self._lines = 0
+
+    def more(self) -> Iterator[Submit]:
+        """Every submit that was not read yet, in order of arrival.
+
+        A torn last line is left out (it was never answered); any other broken line is a ValueError
+        that names it, since a record with holes proves nothing.
+        """
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                self._read += len(line)
+                self._lines += 1
+                try:
+                    submit = _submit(json.loads(line))
+                except (ValueError, KeyError, TypeError) as error:
+                    raise ValueError(
+                        f"{self._path}, line {self._lines}: not a submit record: {error!r}"
+                    ) from None
+                yield submit
+
+
+def read_record(path: Path | str) -> Iterator[Submit]:
+    """Every submit in a record, in order of arrival; see `RecordReader`."""
+    return RecordReader(path).more()
 
 
 def _submit(row: dict[str, object]) -> Submit:
