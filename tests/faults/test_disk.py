@@ -61,8 +61,8 @@ class SmallDisk:
     @staticmethod
     def _script() -> str:
         return (
-            f'cp -a "$1" "$1.kept"; mount -t tmpfs -o size={DISK_MIB}m tmpfs "$1"; '
-            'cp -a "$1.kept/." "$1"; touch "$1.mounted"; exec sleep infinity'
+            f'cp -R "$1" "$1.kept"; mount -t tmpfs -o size={DISK_MIB}m tmpfs "$1"; '
+            'cp -R "$1.kept/." "$1"; touch "$1.mounted"; exec sleep infinity'
         )
 
     def start(self) -> None:
