@@ -9,6 +9,7 @@ from services.local.system import ROOMS
 from tests.broadcast_rig import Ledger as StatusLog
 from tests.faults.stage import Size, stage
 from tests.faults.table import Row
+from tests.faults.views import rebuild
 
 pytestmark = pytest.mark.faults
 GAP_S = 16.0
@@ -66,3 +67,4 @@ def test_kill_9(row: Row, size: Size, seed: int, rng: random.Random, tmp_path: P
         assert messages["waiting"] == 0
         # What the SMS centre has is settled by receipts, though the killed sender saw no answer.
         row.same("delivered", messages["delivered"], report["carrier_messages"])
+        rebuild(on, row, report["cases"])
