@@ -1,11 +1,12 @@
 """Messages that wait in memory for a carrier: urgent before normal before bulk, bounded. Pure.
 
-Each lane has a queue for each carrier, so that a carrier that is away holds up only its own. The
-lane topics in Kafka hold the rest: a full lane is not read further, and the other lanes are.
+Each lane has a queue for each carrier, so that a carrier that is away holds up only its own; what
+waits for it does not count as filling the lane, up to a point. The lane topics in Kafka hold the
+rest: a full lane is not read further, and the other lanes are.
 """
 
 import heapq
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ LANES: tuple[Lane, ...] = (URGENT, NORMAL, BULK)
 """In the order in which they are served."""
 LIMIT = 5_000
 """Messages of one lane of one partition that are held in memory."""
+_WITH_AWAY = 3
+"""So many times as many, where carriers that are away keep theirs waiting."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +41,7 @@ class Lanes:
         self._limit = limit
         self._here: dict[str, Waiting] = {}
         self._counts: dict[Lane, int] = dict.fromkeys(LANES, 0)
+        self._counts_at: Counter[tuple[Lane, str]] = Counter()
         self._queues: dict[tuple[Lane, str], deque[Waiting]] = defaultdict(deque)
         # (due, order of entry, who): messages that wait before they are tried again.
         self._later: list[tuple[float, int, Waiting]] = []
@@ -60,9 +64,15 @@ class Lanes:
         """How many wait in a lane."""
         return self._counts[lane]
 
-    def full(self, lane: Lane) -> bool:
-        """Whether the lane holds as many as it should. What is added all the same is held."""
-        return self._counts[lane] >= self._limit
+    def full(self, lane: Lane, away: AbstractSet[str] = frozenset()) -> bool:
+        """Whether the lane holds as many as it should. What is added all the same is held.
+
+        The messages of carriers that are `away` don't take the others' places, up to a point.
+        """
+        count = self._counts[lane]
+        if count < self._limit or count >= _WITH_AWAY * self._limit:
+            return count >= self._limit
+        return count - sum(self._counts_at[lane, carrier] for carrier in away) >= self._limit
 
     def add(self, waiting: Waiting) -> bool:
         """Puts a message at the end of its queue; False when it waits already."""
@@ -82,6 +92,7 @@ class Lanes:
             return False
         self._here[waiting.message.message_id] = waiting
         self._counts[waiting.message.lane] += 1
+        self._counts_at[waiting.message.lane, waiting.carrier] += 1
         return True
 
     def wake(self, now_s: float) -> None:
@@ -104,6 +115,7 @@ class Lanes:
     def _leave(self, waiting: Waiting) -> None:
         del self._here[waiting.message.message_id]
         self._counts[waiting.message.lane] -= 1
+        self._counts_at[waiting.message.lane, waiting.carrier] -= 1
 
     def expire(self, now_ms: int) -> list[Waiting]:
         """Takes out what has waited until its end."""

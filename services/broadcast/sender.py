@@ -76,6 +76,11 @@ class Sender:
         self._arrived = asyncio.Event()
         self._turn = 0
 
+    @property
+    def away(self) -> frozenset[str]:
+        """The carriers that have no bind."""
+        return frozenset(name for name, out in self.outs.items() if not out.carrier.bound)
+
     def add(self, partition: Partition) -> None:
         """The partition may be sent from now on."""
         self._partitions.append(partition)

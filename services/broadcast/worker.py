@@ -142,7 +142,7 @@ class Partition:
     def wants(self, topic: str) -> bool:
         """A lane whose memory is full is read no further; the others are."""
         lane = _LANE_OF.get(topic)
-        return lane is None or not self._books.lanes.full(lane)
+        return lane is None or not self._books.lanes.full(lane, self._desk.sender.away)
 
     def committable(self, topic: str, offset: int) -> int:
         """Lanes: up to the first message that is not settled. Receipts: up to the first that

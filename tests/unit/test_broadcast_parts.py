@@ -261,6 +261,24 @@ def test_a_full_lane_says_so_and_the_others_do_not() -> None:
     assert not lanes.full(NORMAL)
 
 
+def test_a_carrier_that_is_away_does_not_take_the_places_of_the_others() -> None:
+    lanes = Lanes(limit=3)
+    for number in range(5):
+        lanes.add(Waiting(queued(f"a{number}", NORMAL), number, "away"))
+    assert lanes.full(NORMAL)
+    for number in range(3):
+        assert not lanes.full(NORMAL, {"away", "another"})
+        lanes.put_back(lanes.take(NORMAL, "away"), due_s=9.0)
+        lanes.add(Waiting(queued(f"b{number}", NORMAL), number, "bound"))
+    assert lanes.full(NORMAL, {"away"})
+    lanes.take(NORMAL, "bound")
+    assert not lanes.full(NORMAL, {"away"})
+    # In the end memory is bounded all the same.
+    for number in range(5, 7):
+        lanes.add(Waiting(queued(f"a{number}", NORMAL), number, "away"))
+    assert lanes.full(NORMAL, {"away"})
+
+
 def test_the_expired_and_those_who_opted_out_leave_wherever_they_stand() -> None:
     lanes = Lanes()
     early, late, stop, put_off = (
