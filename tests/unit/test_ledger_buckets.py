@@ -1,5 +1,5 @@
-"""Every contact and message of a running system is in the bucket that says where it is and why, what
-was queued by hand, is in a dead letter or is kept no more included."""
+"""Every contact and message of a running system is in the bucket that says where it is and why:
+also what was queued by hand, is in a dead letter or is kept no more."""
 
 import random
 
