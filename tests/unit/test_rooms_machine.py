@@ -1,0 +1,407 @@
+"""One partition through three rooms: whatever is repeated, reordered, killed, frozen or read again,
+the cases are the same and each step of a case is sent once at most.
+
+The machine plays Kafka, the carrier, and for each room an owner and the one before it, which may
+wake up late. What decides is the rooms' own pure code; who counts is decided by `Epochs`.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from mawja.broadcast.v1 import events_pb2 as broadcast
+from mawja.common.v1 import common_pb2
+from mawja.dedup.v1 import events_pb2 as dedup_pb2
+from mawja.intake.v1 import events_pb2 as intake
+from mawja.outreach.v1 import events_pb2 as outreach_pb2
+
+from services.broadcast import messages, outcome
+from services.broadcast.carriers.base import Accepted, Refused, SubmitOutcome, Unknown
+from services.broadcast.carriers.base import UnknownReason as Why
+from services.broadcast.carriers.errors import SendError
+from services.broadcast.messages import MAY_BE_CLAIMED, UNKNOWN, claim, next_change
+from services.broadcast.receipts import Receipts
+from services.dedup import data
+from services.dedup.cases import Cases, Decision
+from services.outreach import decide
+from services.outreach.__main__ import load_rules
+from services.runtime import ids
+from services.runtime.own import EPOCH, MARKER, Epochs, epoch_of
+from services.runtime.topics import CASE
+from tests.model.process import Stored
+
+CASE_RULES, WORDS = data.rules(), load_rules(None)
+NOW = 1_800_000_000_000
+PEOPLE = (b"a" * 16, b"m" * 16)
+ANSWERS: dict[str, SubmitOutcome] = {
+    "taken": Accepted("id"),
+    "silent": Unknown(Why.TIMEOUT),
+    "lost": Unknown(Why.BIND_LOST),
+    "throttled": Refused(SendError.THROTTLED),
+}
+HAS_IT = frozenset({"taken", "silent"})
+
+
+class Log:
+    """A decision log. Appending tells whether the writer is still the owner."""
+
+    def __init__(self) -> None:
+        self.records: list[Stored] = []
+
+    def mark(self) -> int:
+        self.records.append(Stored(CASE.name, len(self.records), b"", [(MARKER, b"o")]))
+        return len(self.records) - 1
+
+    def append(self, epoch: int, values: list[bytes]) -> bool:
+        for value in values:
+            header = (EPOCH, epoch.to_bytes(8, "big"))
+            self.records.append(Stored(CASE.name, len(self.records), value, [header]))
+        return not any(r.headers[0][0] == MARKER for r in self.records[epoch + 1 :])
+
+    def counted(self, upto: int | None = None) -> Iterator[Stored]:
+        epochs = Epochs()
+        for record in self.records[:upto]:
+            if epochs.admits(0, record.offset, record.headers):
+                yield record
+
+
+@dataclass
+class World:
+    """What stands in Kafka, and what the carrier did."""
+
+    inputs: dict[str, list[bytes]] = field(default_factory=lambda: {"contact": [], "call": []})
+    cases: Log = field(default_factory=Log)
+    callbacks: Log = field(default_factory=Log)
+    requests: Log = field(default_factory=Log)
+    status: Log = field(default_factory=Log)
+    had: Counter[str] = field(default_factory=Counter)
+    sent: list[broadcast.MessageChange] = field(default_factory=list)
+
+
+class Dedup:
+    """Decides contacts and calls, one decision for each."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.epoch = world.cases.mark()
+        self.cases = Cases(CASE_RULES)
+        for record in world.cases.counted(self.epoch):
+            self.cases.fold(Decision.FromString(record.value or b""), record.offset)
+        self.read = {t: self.cases.decided.get(t, -1) + 1 for t in world.inputs}
+
+    def work(self, pick: random.Random, kept: int, _: str) -> bool:
+        waiting = [t for t, values in self.world.inputs.items() if self.read[t] < len(values)]
+        if not waiting:
+            return True
+        topic = pick.choice(waiting)
+        offset = self.read[topic]
+        self.read[topic] += 1
+        at = common_pb2.Input(topic=topic, offset=offset)
+        value = self.world.inputs[topic][offset]
+        if topic == "contact":
+            fact = intake.ContactAccepted.FromString(value)
+            decision = self.cases.contact(fact, [], "", at, NOW)
+        else:
+            decision = self.cases.call(intake.CallEvent.FromString(value), at, NOW)
+        return self.world.cases.append(self.epoch, [decision.SerializeToString()][:kept])
+
+    def idle(self) -> bool:
+        return all(self.read[t] >= len(values) for t, values in self.world.inputs.items())
+
+
+class Outreach:
+    """Requests messages and keeps callbacks; two logs, callbacks first."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.epochs = world.callbacks.mark(), world.requests.mark()
+        self.callbacks, self.messages = decide.Callbacks(), decide.Messages()
+        for record in world.callbacks.counted(self.epochs[0]):
+            self.callbacks.take(outreach_pb2.Callback.FromString(record.value or b""))
+        for record in world.requests.counted(self.epochs[1]):
+            self.messages.take(outreach_pb2.MessageRequested.FromString(record.value or b""))
+        start = (0, -1)
+        resume = [one.resume(CASE.name) or start for one in (self.callbacks, self.messages)]
+        self.at, epoch = min(resume)
+        self.reading = Epochs()
+        self.reading.start(0, epoch)
+
+    def work(self, _: random.Random, kept: int, __: str) -> bool:
+        if self.idle():
+            return True
+        record = self.world.cases.records[self.at]
+        self.at += 1
+        if not self.reading.admits(0, record.offset, record.headers):
+            return True
+        decision = dedup_pb2.CaseDecision.FromString(record.value or b"")
+        cause = common_pb2.Input(topic=CASE.name, offset=record.offset, epoch=epoch_of(record))
+        callback = self.callbacks.decide(WORDS, decision, cause, NOW)
+        drafts = self.messages.decide(WORDS, decision, cause, NOW)
+        if callback is not None:
+            self.callbacks.take(callback)
+            said = [callback.SerializeToString()][:kept]
+            if not self.world.callbacks.append(self.epochs[0], said):
+                return False
+        for draft in drafts:
+            self.messages.take(draft.request)
+        said = [draft.request.SerializeToString() for draft in drafts][: kept // 2]
+        return self.world.requests.append(self.epochs[1], said)
+
+    def idle(self) -> bool:
+        return self.at >= len(self.world.cases.records)
+
+
+class Broadcast:
+    """Claims, sends, and writes what became of it. `stage`: what its process has in hand."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.epoch = world.status.mark()
+        self.messages = messages.Messages()
+        self.receipts = Receipts(self.messages)
+        for record in world.status.counted(self.epoch):
+            change = broadcast.MessageChange.FromString(record.value or b"")
+            assert self.messages.fold(change, NOW, record.offset), "the table forbids it"
+        for orphan in self.messages.claimed():
+            self.put(next_change(orphan, UNKNOWN, "takeover"))
+        # It reads all requests again: what it does twice changes nothing.
+        self.at = 0
+        self.reading = Epochs()
+        self.ready: list[broadcast.MessageChange] = []
+        self.later: list[broadcast.QueuedMessage] = []
+
+    def put(self, change: broadcast.MessageChange, kept: int = 1) -> bool:
+        self.messages.decide(change)
+        return self.world.status.append(self.epoch, [change.SerializeToString()][:kept])
+
+    def work(self, pick: random.Random, kept: int, answer: str) -> bool:
+        if self.ready:
+            return self.send(self.ready.pop(), kept, answer)
+        if self.later and pick.random() < 0.5:
+            return self.claim(self.later.pop(), kept)
+        if self.at >= len(self.world.requests.records):
+            return self.claim(self.later.pop(), kept) if self.later else True
+        record = self.world.requests.records[self.at]
+        self.at += 1
+        if not self.reading.admits(0, record.offset, record.headers):
+            return True
+        request = outreach_pb2.MessageRequested.FromString(record.value or b"")
+        return self.claim(
+            broadcast.QueuedMessage(
+                message_id=request.message_id, person=request.person, lane=request.lane, parts=1
+            ),
+            kept,
+        )
+
+    def claim(self, queued: broadcast.QueuedMessage, kept: int) -> bool:
+        if self.messages.state(queued.message_id) not in MAY_BE_CLAIMED:
+            return True
+        change = claim(self.messages, queued, "c", 1, NOW)
+        if not self.put(change, kept):
+            return False
+        self.ready.append(change)
+        return True
+
+    def send(self, change: broadcast.MessageChange, kept: int, answer: str) -> bool:
+        """Its process may have slept between the claim and this."""
+        if answer in HAS_IT:
+            self.world.had[change.message_id] += 1
+            self.world.sent.append(change)
+        message = self.messages.get(change.message_id)
+        assert message is not None
+        result = outcome.verdict([ANSWERS[answer]])
+        following = next_change(message, result.state, result.reason)
+        following.carrier_ids.extend(f"{one}-{change.message_id}" for one in result.carrier_ids)
+        if result.state == messages.RELEASED:
+            self.later.append(
+                broadcast.QueuedMessage(
+                    message_id=change.message_id, person=change.person, lane=change.lane, parts=1
+                )
+            )
+        return self.put(following, kept)
+
+    def receive(self, of: broadcast.MessageChange, state: Any) -> bool:
+        receipt = broadcast.Receipt(
+            carrier="c", person=of.person, reference=of.reference, state=state, received_ms=NOW
+        )
+        change, _ = self.receipts.take(receipt, 0)
+        return True if change is None else self.put(change)
+
+    def idle(self) -> bool:
+        return not self.ready and not self.later and self.at >= len(self.world.requests.records)
+
+
+Owner = Dedup | Outreach | Broadcast
+ROOMS: dict[str, type[Owner]] = {"dedup": Dedup, "outreach": Outreach, "broadcast": Broadcast}
+
+
+class Rooms(RuleBasedStateMachine):
+    """Three rooms, each with an owner and perhaps one that is frozen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.owners: dict[str, Owner] = {name: room(self.world) for name, room in ROOMS.items()}
+        self.asleep: dict[str, Owner] = {}
+
+    @rule(person=st.sampled_from(PEOPLE), at_s=st.integers(0, 3600), voice=st.booleans())
+    def somebody_contacts(self, person: bytes, at_s: int, voice: bool) -> None:
+        number = len(self.world.inputs["contact"])
+        fact = intake.ContactAccepted(
+            contact_id=ids.contact_id("test", str(number)),
+            person=person,
+            agency="moh",
+            line="109",
+            channel=common_pb2.CHANNEL_VOICE if voice else common_pb2.CHANNEL_SMS,
+            number_line=common_pb2.LINE_MOBILE,
+            event_ms=NOW + at_s * 1000,
+            accepted_ms=NOW + at_s * 1000,
+            sealed_number=b"sealed",
+        )
+        self.world.inputs["contact"].append(fact.SerializeToString())
+
+    @rule(of=st.integers(0, 6), state=st.sampled_from([1, 2, 3, 4, 5]), at_s=st.integers(0, 3600))
+    def a_call_goes_on(self, of: int, state: Any, at_s: int) -> None:
+        event = intake.CallEvent(
+            contact_id=ids.contact_id("test", str(of)), state=state, event_ms=NOW + at_s * 1000
+        )
+        self.world.inputs["call"].append(event.SerializeToString())
+
+    @precondition(lambda self: self.world.inputs["contact"])
+    @rule(pick=st.randoms(use_true_random=False))
+    def a_contact_comes_again(self, pick: random.Random) -> None:
+        self.world.inputs["contact"].append(pick.choice(self.world.inputs["contact"]))
+
+    @rule(
+        room=st.sampled_from(list(ROOMS)),
+        steps=st.integers(1, 8),
+        dies=st.sampled_from([None, None, None, 0, 1, 2]),
+        answer=st.sampled_from(list(ANSWERS)),
+        pick=st.randoms(use_true_random=False),
+    )
+    def an_owner_works(
+        self, room: str, steps: int, dies: int | None, answer: str, pick: random.Random
+    ) -> None:
+        """It may die in its last step, of whose records the log then has `dies` at most."""
+        owner = self.owners[room]
+        for left in range(steps, 0, -1):
+            kept = dies if dies is not None and left == 1 else 2
+            assert owner.work(pick, kept, answer), "the newest owner lost its partition"
+        if dies is not None:
+            self.owners[room] = ROOMS[room](self.world)
+
+    @rule(room=st.sampled_from(list(ROOMS)))
+    def an_owner_falls_asleep(self, room: str) -> None:
+        self.asleep[room] = self.owners[room]
+        self.owners[room] = ROOMS[room](self.world)
+
+    @precondition(lambda self: self.asleep)
+    @rule(
+        pick=st.randoms(use_true_random=False),
+        steps=st.integers(1, 3),
+        answer=st.sampled_from(list(ANSWERS)),
+    )
+    def one_wakes_up_late(self, pick: random.Random, steps: int, answer: str) -> None:
+        room = pick.choice(sorted(self.asleep))
+        for _ in range(steps):
+            if not self.asleep[room].work(pick, 2, answer):
+                # It has seen the newer marker, and ends.
+                del self.asleep[room]
+                return
+
+    @precondition(lambda self: self.world.sent)
+    @rule(pick=st.randoms(use_true_random=False), state=st.sampled_from([1, 2, 2, 3]))
+    def the_carrier_reports(self, pick: random.Random, state: Any) -> None:
+        owner = self.owners["broadcast"]
+        assert isinstance(owner, Broadcast)
+        assert owner.receive(pick.choice(self.world.sent), state)
+
+    @invariant()
+    def nobody_gets_a_message_twice(self) -> None:
+        assert max(self.world.had.values(), default=0) <= 1
+
+    def teardown(self) -> None:
+        """Everything comes to rest, with new owners: then the whole account is right."""
+        pick = random.Random(0)
+        for name, room in ROOMS.items():
+            owner = self.owners[name] = room(self.world)
+            while not owner.idle():
+                assert owner.work(pick, 2, "taken")
+        self.nobody_gets_a_message_twice()
+        self.every_contact_is_in_one_case()
+        self.each_step_is_asked_for_once()
+
+    def every_contact_is_in_one_case(self) -> None:
+        dedup = self.owners["dedup"]
+        assert isinstance(dedup, Dedup)
+        links = [dedup.cases.link(n).contact_id for n in range(len(dedup.cases.contacts.id))]
+        taken = {
+            intake.ContactAccepted.FromString(value).contact_id
+            for value in self.world.inputs["contact"]
+        }
+        assert sorted(links) == sorted(taken)
+        undisturbed = Cases(CASE_RULES)
+        for record in self.world.cases.counted():
+            # The same inputs, decided in the same order by one who was never disturbed.
+            told = Decision.FromString(record.value or b"").input
+            value = self.world.inputs[told.topic][told.offset]
+            at = common_pb2.Input(topic=told.topic, offset=told.offset)
+            if told.topic == "contact":
+                undisturbed.contact(intake.ContactAccepted.FromString(value), [], "", at, NOW)
+            else:
+                undisturbed.call(intake.CallEvent.FromString(value), at, NOW)
+        assert [undisturbed.case(n) for n in range(len(undisturbed))] == [
+            dedup.cases.case(n) for n in range(len(dedup.cases))
+        ]
+
+    def each_step_is_asked_for_once(self) -> None:
+        dedup, room = self.owners["dedup"], self.owners["broadcast"]
+        assert isinstance(dedup, Dedup)
+        assert isinstance(room, Broadcast)
+        asked = [
+            outreach_pb2.MessageRequested.FromString(record.value or b"")
+            for record in self.world.requests.counted()
+        ]
+        assert max(Counter((one.case_id, one.step) for one in asked).values(), default=0) <= 1
+        written = {
+            dedup.cases.case(n).case_id
+            for n in range(len(dedup.cases))
+            if dedup.cases.case(n).channel == common_pb2.CHANNEL_SMS
+        }
+        assert {one.case_id for one in asked if one.step == "acknowledge"} == written
+        for one in asked:
+            # With the carrier, or nobody can say; never forgotten.
+            assert room.messages.state(one.message_id) not in MAY_BE_CLAIMED
+
+
+TestRooms = Rooms.TestCase
+TestRooms.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+class Careless(Broadcast):
+    """Takes the claims that it finds in the log for unused ones."""
+
+    def put(self, change: broadcast.MessageChange, kept: int = 1) -> bool:
+        if change.reason == "takeover":
+            change.state = messages.RELEASED
+        return super().put(change, kept)
+
+
+def test_the_machine_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ROOMS, "broadcast", Careless)
+    # The way there is of no interest, only that there is one.
+    quick = settings(Rooms.TestCase.settings, max_examples=2_000, phases=[Phase.generate])
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(Rooms, settings=quick)
