@@ -39,7 +39,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """The account at a moment. `problems` of the account are the promises that are broken."""
+    """The account at a moment. `smsc`: whether it was held against the SMS centre's record too."""
 
     at_ms: int
     read_s: float
@@ -49,9 +49,15 @@ class Balance:
     standing: Standing
 
     @property
+    def wrong(self) -> list[str]:
+        """What does not add up and which promises are broken, in sentences."""
+        sums = [] if self.standing.adds_up else ["the buckets do not add up"]
+        return sums + self.account.problems
+
+    @property
     def good(self) -> bool:
         """Whether everything is in exactly one bucket and every promise is kept."""
-        return self.standing.adds_up and not self.account.problems
+        return not self.wrong
 
     def as_dict(self) -> dict[str, Any]:
         """For a program to read."""
@@ -61,7 +67,7 @@ class Balance:
             "records": self.records,
             "adds_up": self.standing.adds_up,
             "good": self.good,
-            "problems": self.account.problems,
+            "problems": self.wrong,
             "cases": self.account.cases,
             **asdict(self.standing),
             "smsc": {

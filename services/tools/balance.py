@@ -47,9 +47,7 @@ def render(balance: Balance) -> RenderableType:
         _others(balance),
     ]
     # Whole lines: a sentence cut into a column is overlooked.
-    if not standing.adds_up:
-        parts.append(Text("  the buckets do not add up", style="bold red"))
-    parts += [Text(f"  {problem}", style="bold red") for problem in balance.account.problems]
+    parts += [Text(f"  {sentence}", style="bold red") for sentence in balance.wrong]
     if balance.good:
         parts.append(Text("It adds up.", style="bold green"))
     return Group(*parts)
@@ -61,7 +59,7 @@ def line(balance: Balance) -> str:
     waiting = standing.contacts["waiting"].count
     at = datetime.fromtimestamp(balance.at_ms / 1000, UTC)
     under_way = sum(m[name].count for name in ("waiting", "queued", "claimed", "submitted"))
-    told = "adds up" if balance.good else "DOES NOT ADD UP: " + "; ".join(balance.account.problems)
+    told = "adds up" if balance.good else "DOES NOT ADD UP: " + "; ".join(balance.wrong)
     return (
         f"{at:%H:%M:%S} · {standing.accepted:,} contacts ({waiting:,} waiting) · "
         f"{standing.by_outreach + standing.by_hand:,} messages ({under_way:,} under way, "
