@@ -119,4 +119,6 @@ def serve(address: str) -> int:
     """Serves /metrics at host:port in a thread and returns the port that was bound."""
     host, _, port = address.rpartition(":")
     server, _thread = start_http_server(int(port), addr=host)
+    # By itself it writes a traceback into the log for each caller that leaves before its answer.
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
     return int(server.server_port)
