@@ -1,6 +1,6 @@
 """The life of a service process: settings, parts, ready, serve, drain, exit.
 
-SIGTERM: NOT_SERVING, no new RPCs, RPCs under way finish, the worker finishes what it holds and
+SIGTERM: NOT_SERVING, then no new RPCs, RPCs under way finish, the worker finishes what it holds and
 commits, exit 0. An error that must end the process ends it with exit code 1 and one log line; it is
 started again by whoever watches it.
 """
@@ -29,6 +29,8 @@ from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer
 
 DRAIN_S = 20.0
+_NOTICE_S = 0.5
+"""Between saying NOT_SERVING and closing the door: who balances over replicas leaves meanwhile."""
 _LAST_WORD_S = 0.2
 _log = log.get("service")
 
@@ -121,6 +123,8 @@ async def _serve(service: Service, stopping: asyncio.Event) -> int:
         watch.cancel()
         stopped.cancel()
         await states.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        if stopping.is_set():
+            await asyncio.sleep(_NOTICE_S)
         service.ending.set()
         await service.server.stop(grace=DRAIN_S)
         for worker in service.workers:

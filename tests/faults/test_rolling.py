@@ -8,8 +8,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from services.local.ports import LOOPBACK
 from services.local.system import ROOMS, Replica, System, token
 from services.runtime import rpc
 from services.runtime.identity import Role
+from tests.faults.present import Steady, counted
 from tests.faults.stage import Size, stage
 from tests.faults.table import Row
 
@@ -85,7 +88,7 @@ class Asked:
     """How the questions were answered, by name and code."""
 
     codes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    first_failure: str = ""
+    failures: list[str] = field(default_factory=list)
 
     @property
     def failed(self) -> int:
@@ -103,12 +106,17 @@ class Asked:
     async def _one(self, name: str, ask: Ask, ending: threading.Event, every_s: float) -> None:
         while not ending.is_set():
             code = grpc.StatusCode.OK
+            asked_s = time.monotonic()
             try:
                 await ask()
             except grpc.aio.AioRpcError as error:
                 code = error.code()
                 if code not in ANSWERS:
-                    self.first_failure = self.first_failure or f"{name}: {code} {error.details()}"
+                    after_s = time.monotonic() - asked_s
+                    self.failures.append(
+                        f"{datetime.now(UTC):%X}, {name} after {after_s:.1f} s: {code.name}, "
+                        f"{error.details()}"
+                    )
             self.codes[name, code.name] += 1
             await asyncio.sleep(every_s)
 
@@ -171,57 +179,60 @@ def _restart(replica: Replica) -> tuple[Goodbye, float]:
 def test_rolling_restart(
     row: Row, size: Size, seed: int, rng: random.Random, tmp_path: Path, replicas: int
 ) -> None:
-    # What it takes to restart each: the surge must not be over before.
-    over_s = size.of(120.0 if replicas == 2 else 60.0, 24.0)
     every_s = size.of(0.05, 0.1)
     with stage(
         tmp_path,
         calls=size.calls,
-        over_s=over_s,
+        over_s=size.over_s,
         seed=seed,
         replicas=dict.fromkeys(ROOMS, replicas),
     ) as on:
         asked, over = Asked(), threading.Event()
+        steady: Steady | None = None
         goodbyes: list[Goodbye] = []
-        slowest_s, under_load = 0.0, 0
+        slowest_s = 0.0
 
-        def asking() -> None:
-            asyncio.run(asked.ask(on.system, over, every_s))
+        async def use(sender: Steady) -> None:
+            async with asyncio.TaskGroup() as users:
+                users.create_task(sender.send(over, every_s))
+                users.create_task(asked.ask(on.system, over, every_s))
 
         def roll() -> None:
-            nonlocal slowest_s, under_load
+            nonlocal steady, slowest_s
             on.wait_accepted(20)
-            looking_up = threading.Thread(target=asking)
-            looking_up.start()
-            try:
-                for room in rng.sample(ROOMS, len(ROOMS)):
-                    turns = list(range(replicas)) if size.full else [rng.randrange(replicas)]
-                    for index in turns:
-                        replica = on.replica(room, index)
-                        under_load += on.run is not None and not on.run.sent.ended_s
-                        seen, ended_s = _restart(replica)
-                        goodbyes.append(seen)
-                        slowest_s = max(slowest_s, ended_s)
-                        on.wait(replica.ready, 40, f"{replica.name} serves again")
-            finally:
-                over.set()
-                looking_up.join()
+            assert on.run is not None
+            steady = Steady(on.system, on.run.ledger)
+            with ThreadPoolExecutor(1) as pool:
+                using = pool.submit(asyncio.run, use(steady))
+                try:
+                    for room in rng.sample(ROOMS, len(ROOMS)):
+                        turns = list(range(replicas)) if size.full else [rng.randrange(replicas)]
+                        for index in turns:
+                            replica = on.replica(room, index)
+                            seen, ended_s = _restart(replica)
+                            goodbyes.append(seen)
+                            slowest_s = max(slowest_s, ended_s)
+                            on.wait(replica.ready, 60, f"{replica.name} serves again")
+                finally:
+                    over.set()
+                using.result()
 
         report = on.surge(roll)
-        sent = on.run.sent if on.run is not None else None
-        assert sent is not None
-        row.same("restarts under load", under_load, len(goodbyes))
+        assert steady is not None
+        row.figure("restarts", len(goodbyes))
         row.at_most("slowest end s", slowest_s, GRACE_S)
         for seen in goodbyes:
             assert seen.said[0] == _SERVING
             assert seen.said[-1] == _NOT_SERVING
             assert 0 < seen.not_serving_s <= seen.closed_s
-        row.figure("streams opened again", sent.reconnects)
+        row.figure("streams opened again", steady.reconnects)
+        assert steady.refused == ""
+        row.same("contacts beside the surge", steady.accepted, steady.sent)
         row.figure("look-ups", sum(asked.codes.values()))
         if replicas > 1:
-            assert asked.first_failure == ""
+            assert asked.failures == []
             row.same("failed look-ups", asked.failed, 0)
         else:
             row.figure("failed look-ups", asked.failed)
         row.same("crashes", report["crashes"], [])
-        row.account(report)
+        row.account(counted(report, steady.sent))
