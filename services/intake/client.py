@@ -24,7 +24,7 @@ _WINDOW = 900
 _BUNDLES = "mawja-bundles"
 # Set by us: one refusal may answer for many contacts.
 _TOGETHER = "2"
-_BUNDLE = 100
+_BUNDLE = 250
 _LINGER_S = 0.02
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 _CODES = frozenset(

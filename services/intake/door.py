@@ -7,8 +7,6 @@ is decided before anything of the contact but its urgency is looked at, for many
 from collections import Counter
 from collections.abc import Sequence
 
-from mawja.intake.v1 import service_pb2
-
 from services.intake import shed
 from services.runtime import log, metrics
 from services.runtime.clock import monotonic_s
@@ -19,10 +17,12 @@ _ALARM_S = 1.0
 
 
 class Door:
-    """The places of one process for contacts under way."""
+    """The places of one process for contacts under way: `inside` are taken, and `ordinary` are for
+    those in which no life is in danger."""
 
     def __init__(self, limit: int) -> None:
         self.inside = 0
+        self.ordinary = shed.ordinary_places(limit)
         self._limit = limit
         self._overloaded = False
         self._since_s = 0.0
@@ -47,19 +47,20 @@ class Door:
         if self._overloaded and shed.eased(self.inside, self._limit):
             self._overloaded = False
 
-    def turn_away(self, contacts: Sequence[service_pb2.Contact]) -> Overloaded:
-        """Counts them, and says why and for how long."""
+    def turn_away(self, channels: Sequence[int], urgent: int) -> Overloaded:
+        """Counts contacts of these channels, `urgent` of them life-safety, and says why they are
+        turned away and for how long."""
         now = monotonic_s()
         if not self._overloaded:
             self._overloaded = True
             self._since_s, self._turned_away, self._taken = now, 0, 0
-        for channel, count in Counter([contact.channel for contact in contacts]).items():
+        for channel, count in Counter(channels).items():
             metrics.CONTACTS.labels(str(channel), "overloaded").inc(count)
-        self._alarm(sum(contact.life_safety for contact in contacts), now)
+        self._alarm(urgent, now)
         after = shed.retry_after_ms(
             self._turned_away, self._taken, int((now - self._since_s) * 1000)
         )
-        self._turned_away += len(contacts)
+        self._turned_away += len(channels)
         return Overloaded("intake is full; send again after the delay", after)
 
     def _alarm(self, urgent: int, now: float) -> None:

@@ -16,19 +16,30 @@ from services.intake.accept import call_event
 from services.intake.submit import Submitter
 from services.runtime import metrics, rpc
 from services.runtime.clock import now_ms
-from services.runtime.errors import Away, Conflict, Invalid, MawjaError, NotFound, Violation
+from services.runtime.errors import (
+    Away,
+    Conflict,
+    Invalid,
+    MawjaError,
+    NotFound,
+    Overloaded,
+    Violation,
+)
 from services.runtime.identity import Caller
 from services.runtime.privacy import Erased, Keyring, mask
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.topics import CALL_EVENT, partition_of
 
 UNANSWERED = 1_000
-"""Contacts of one stream that may be under way; beyond it the stream is not read."""
+"""With so many contacts under way a stream is not read."""
 BUNDLES = "mawja-bundles"
 """The initial metadata by which a sender knows that it may send bundles."""
 TOGETHER = "2"
 """The value of the same metadata by which a sender says that one refusal may answer for many."""
-_BUNDLE = 200
+_BUNDLE = 500
+# Answers to a sender of bundles wait so long for others that are still to come: a message costs
+# about as much as taking three contacts.
+_COMPANY_S = 0.01
 
 _Context = grpc.aio.ServicerContext
 _R = TypeVar("_R")
@@ -214,32 +225,32 @@ class _Stream:
             self._wake.set()
 
     async def _submit(self, requests: Sequence[service_pb2.SubmitContactsRequest]) -> None:
-        admits = self._submitter.door.admits
-        refused: list[service_pb2.SubmitContactsRequest] = []
+        while self._unanswered >= UNANSWERED:
+            self._room.clear()
+            await self._room.wait()
+        self._unanswered += len(requests)
+        door, submit = self._submitter.door, self._submitter.submit
+        refused: list[int] = []
+        channels: list[int] = []
+        urgent = 0
         for request in requests:
-            while self._unanswered >= UNANSWERED:
-                if refused:
-                    self._turn_away(refused)
-                    refused = []
-                self._room.clear()
-                await self._room.wait()
-            self._unanswered += 1
             contact = request.contact
-            if not admits(contact.life_safety):
-                refused.append(request)
+            if door.inside >= door.ordinary and not door.admits(contact.life_safety):
+                refused.append(request.sequence)
+                channels.append(contact.channel)
+                urgent += contact.life_safety
                 continue
-            future = self._submitter.submit(contact, self._caller, self._traceparent)
+            future = submit(contact, self._caller, self._traceparent)
             future.add_done_callback(partial(self._settled, request))
         if refused:
-            self._turn_away(refused)
+            self._turn_away(refused, door.turn_away(channels, urgent))
 
-    def _turn_away(self, requests: Sequence[service_pb2.SubmitContactsRequest]) -> None:
-        error = self._submitter.door.turn_away([request.contact for request in requests])
+    def _turn_away(self, sequences: Sequence[int], error: Overloaded) -> None:
         if not self._together:
-            for request in requests:
-                self._refuse(request.sequence, error)
+            for sequence in sequences:
+                self._refuse(sequence, error)
             return
-        first, *others = [request.sequence for request in requests]
+        first, *others = sequences
         self._answer(
             service_pb2.SubmitContactsResponse(sequence=first, refused=refusal(error), also=others)
         )
@@ -289,6 +300,8 @@ class _Stream:
         while not (reading.done() and not self._unanswered):
             self._wake.clear()
             await self._wake.wait()
+            if self._bundles and len(self._answered) < min(_BUNDLE, self._unanswered):
+                await asyncio.sleep(_COMPANY_S)
             while self._answered:
                 answered, self._answered = self._answered, []
                 self._unanswered -= sum(1 + len(response.also) for response in answered)

@@ -9,9 +9,14 @@ SOONEST_MS = 250
 LATEST_MS = 8_000
 
 
+def ordinary_places(limit: int) -> int:
+    """How many of `limit` places are not reserved."""
+    return int(limit * (1 - RESERVED_SHARE))
+
+
 def admits(inflight: int, limit: int, life_safety: bool) -> bool:
     """Whether one more may be taken, with `inflight` under way and room for `limit`."""
-    return inflight < (limit if life_safety else int(limit * (1 - RESERVED_SHARE)))
+    return inflight < (limit if life_safety else ordinary_places(limit))
 
 
 def eased(inflight: int, limit: int) -> bool:
