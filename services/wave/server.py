@@ -77,16 +77,18 @@ class WaveServicer(service_pb2_grpc.WaveServiceServicer):
 
         watcher = self._publisher.watch(wanted)
         ending = asyncio.ensure_future(self._ending.wait())
+        some = asyncio.ensure_future(watcher.some())
         try:
             while True:
-                some = asyncio.ensure_future(watcher.some())
                 await asyncio.wait([some, ending], return_when=asyncio.FIRST_COMPLETED)
                 if not some.done():
-                    some.cancel()
                     raise Away("this replica stops; watch again")
                 for level in some.result():
                     yield service_pb2.WatchLevelsResponse(level=level)
+                some = asyncio.ensure_future(watcher.some())
         finally:
+            # Whoever watches may also just leave.
+            some.cancel()
             ending.cancel()
             self._publisher.leave(watcher)
 
