@@ -1,16 +1,11 @@
 """The dedup room as a process on real Kafka and Valkey: what it decides, shows and survives."""
 
 import asyncio
-import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,66 +28,11 @@ from services.runtime.own import EPOCH, Epochs, LogReader, Record, admitted
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.topics import CALL_EVENT, CASE, CONTACT_ACCEPTED, DEDUP_COMMAND, TALLY
+from tests.room_process import Room, room
 
 INPUTS = (CONTACT_ACCEPTED, CALL_EVENT, DEDUP_COMMAND)
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 HEALTH = "health"
-
-
-class Room:
-    """One `python -m services.dedup`. What it says goes to a file, shown when a test fails."""
-
-    def __init__(self, settings: Settings, folder: Path, **env: str) -> None:
-        self._ready_file = folder / "dedup.json"
-        self._ready_file.unlink(missing_ok=True)
-        self._log = folder / "dedup.log"
-        outer = {k: v for k, v in os.environ.items() if not k.startswith("MAWJA_")}
-        with self._log.open("ab") as said:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.dedup"],
-                env={
-                    **outer,
-                    "MAWJA_KAFKA": settings.kafka,
-                    "MAWJA_REDIS_URL": settings.redis_url,
-                    "MAWJA_KEYS": str(settings.keys),
-                    "MAWJA_PARTITIONS": str(settings.partitions),
-                    "MAWJA_READY_FILE": str(self._ready_file),
-                    **env,
-                },
-                stderr=said,
-                cwd=folder,
-            )
-
-    @property
-    def said(self) -> str:
-        return self._log.read_text()
-
-    async def target(self) -> str:
-        deadline = time.monotonic() + 60
-        while not self._ready_file.exists():
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
-            await asyncio.sleep(0.05)
-        return f"127.0.0.1:{json.loads(self._ready_file.read_text())['grpc']}"
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=40) == 0, self.said
-
-
-@contextmanager
-def room(settings: Settings, folder: Path, **env: str) -> Iterator[Room]:
-    started = Room(settings, folder, **env)
-    try:
-        yield started
-        started.stop()
-    finally:
-        if started.process.poll() is None:
-            started.kill()
 
 
 class Intake:
@@ -287,16 +227,16 @@ async def test_a_surge_survives_kill_after_kill(settings: Settings, tmp_path: Pa
         calls += pick.sample(calls, 100)
         pick.shuffle(calls)
         for part in range(3):
-            killed = Room(settings, tmp_path)
+            killed = Room("dedup", settings, tmp_path)
             await intake.send(CALL_EVENT, calls[part::4])
             await intake.send(CONTACT_ACCEPTED, contacts[part::4])
-            await killed.target()
+            await asyncio.to_thread(killed.target)
             await asyncio.sleep(pick.random())
             killed.kill()
-        with room(settings, tmp_path) as running:
+        with room("dedup", settings, tmp_path) as running:
             await intake.send(CALL_EVENT, calls[3::4])
             await intake.send(CONTACT_ACCEPTED, contacts[3::4])
-            await running.target()
+            await asyncio.to_thread(running.target)
             await worked_through(settings, running)
     states_by_partition = await check_log_and_tallies(settings)
 
@@ -322,8 +262,8 @@ async def test_a_surge_survives_kill_after_kill(settings: Settings, tmp_path: Pa
 
 async def test_staff_see_cases_and_change_them(settings: Settings, tmp_path: Path) -> None:
     number = "+999500000001"
-    with room(settings, tmp_path) as running:
-        target = await running.target()
+    with room("dedup", settings, tmp_path) as running:
+        target = await asyncio.to_thread(running.target)
         async with writing(settings) as intake:
             now = clock.now_ms()
             await intake.send(
@@ -427,8 +367,8 @@ async def eventually_listed(stub: Any, token: Any) -> list[Any]:
 async def test_lists_follow_the_cases_and_a_flushed_redis_is_rebuilt(
     settings: Settings, tmp_path: Path
 ) -> None:
-    with room(settings, tmp_path) as running:
-        target = await running.target()
+    with room("dedup", settings, tmp_path) as running:
+        target = await asyncio.to_thread(running.target)
         now = clock.now_ms()
         async with writing(settings) as intake:
             await intake.send(
@@ -474,8 +414,8 @@ async def test_a_group_set_back_to_the_start_decides_nothing_again(
         admin.delete_groups(["dedup"])
     finally:
         admin.close()
-    with room(settings, tmp_path) as running:
-        await running.target()
+    with room("dedup", settings, tmp_path) as running:
+        await asyncio.to_thread(running.target)
         await worked_through(settings, running)
     after = await log_of(settings)
     assert {p: len(found) for p, found in after.items()} == {
@@ -485,8 +425,8 @@ async def test_a_group_set_back_to_the_start_decides_nothing_again(
 
 
 async def test_poison_is_set_aside_and_the_rest_goes_on(settings: Settings, tmp_path: Path) -> None:
-    with room(settings, tmp_path) as running:
-        await running.target()
+    with room("dedup", settings, tmp_path) as running:
+        await asyncio.to_thread(running.target)
         async with writing(settings) as intake:
             good = intake.contact("p1", "+999502000001")
             person = intake.keyring.person("+999502000001")
@@ -523,7 +463,7 @@ async def test_at_the_limit_of_dead_letters_it_stops_and_commits_nothing_past_it
     async with writing(settings) as intake:
         await intake.send(CONTACT_ACCEPTED, [b"\xff"] * 3, partition=1)
         end = (await LogReader(settings.kafka, "test").end(CONTACT_ACCEPTED, [1]))[1]
-    stopped = Room(settings, tmp_path, MAWJA_DEAD_LETTER_LIMIT="1")
+    stopped = Room("dedup", settings, tmp_path, MAWJA_DEAD_LETTER_LIMIT="1")
     try:
         assert await asyncio.to_thread(stopped.process.wait, 60) == 1
     finally:
@@ -532,16 +472,16 @@ async def test_at_the_limit_of_dead_letters_it_stops_and_commits_nothing_past_it
     committed = await asyncio.to_thread(_committed, settings)
     assert committed[CONTACT_ACCEPTED.name, 1] <= end - 3
     # With the limit raised it goes on.
-    with room(settings, tmp_path) as running:
-        await running.target()
+    with room("dedup", settings, tmp_path) as running:
+        await asyncio.to_thread(running.target)
         await worked_through(settings, running)
 
 
 async def test_a_past_owners_late_decision_is_void_for_watchers_too(
     settings: Settings, tmp_path: Path
 ) -> None:
-    with room(settings, tmp_path) as running:
-        target = await running.target()
+    with room("dedup", settings, tmp_path) as running:
+        target = await asyncio.to_thread(running.target)
         async with (
             calling(target, settings, Role.AGENT) as (stub, token),
             writing(settings) as intake,

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,66 +27,10 @@ from services.runtime.own import EPOCH, Entry, Epochs, LogReader, OwnedLog, Reco
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.topics import CALLBACK, CASE, MESSAGE_REQUESTED, OUTREACH_DEAD, Topic
+from tests.room_process import Room, room
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 DUE = outreach.CALLBACK_STATE_DUE
-
-
-class Room:
-    """One `python -m services.outreach`. What it says goes to a file, shown when a test fails."""
-
-    def __init__(self, settings: Settings, folder: Path, **env: str) -> None:
-        self._ready_file = folder / "outreach.json"
-        self._ready_file.unlink(missing_ok=True)
-        self.log = folder / "outreach.log"
-        outer = {k: v for k, v in os.environ.items() if not k.startswith("MAWJA_")}
-        with self.log.open("ab") as said:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.outreach"],
-                env={
-                    **outer,
-                    "MAWJA_KAFKA": settings.kafka,
-                    "MAWJA_REDIS_URL": settings.redis_url,
-                    "MAWJA_KEYS": str(settings.keys),
-                    "MAWJA_PARTITIONS": str(settings.partitions),
-                    "MAWJA_READY_FILE": str(self._ready_file),
-                    **env,
-                },
-                stderr=said,
-                cwd=folder,
-            )
-
-    @property
-    def said(self) -> str:
-        return self.log.read_text()
-
-    def target(self) -> str:
-        deadline = time.monotonic() + 60
-        while not self._ready_file.exists():
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.05)
-        return f"127.0.0.1:{json.loads(self._ready_file.read_text())['grpc']}"
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=30) == 0, self.said
-
-
-@contextmanager
-def room(settings: Settings, folder: Path, **env: str) -> Iterator[Room]:
-    started = Room(settings, folder, **env)
-    try:
-        yield started
-        # A group that was left is free at once for the next test.
-        started.stop()
-    finally:
-        if started.process.poll() is None:
-            started.kill()
 
 
 @dataclass
@@ -283,7 +222,7 @@ async def test_a_text_is_acknowledged_and_an_abandoned_call_offered_a_callback(
     call = told.case("by call", channel=common_pb2.CHANNEL_VOICE, language="xx")
     await text.tell(text.opened(), traceparent=TRACE)
     await call.tell(call.opened(), call.abandoned(30), call.abandoned(90))
-    with room(settings, folder) as running:
+    with room("outreach", settings, folder) as running:
         target = running.target()
 
         async def done() -> bool:
@@ -331,7 +270,7 @@ async def test_due_callbacks_are_listed_in_the_order_of_calling(
         case.case.first_arrival_ms -= (i // 4) * 1000
         case.case.life_safety = i == 6
         await case.tell(case.opened(), case.abandoned(30))
-    with room(settings, folder) as running:
+    with room("outreach", settings, folder) as running:
         target = running.target()
 
         async def done() -> bool:
@@ -383,7 +322,7 @@ async def test_a_view_that_redis_lost_is_written_again(
 ) -> None:
     case = told.case("flushed", channel=common_pb2.CHANNEL_VOICE, agency="flushed")
     await case.tell(case.opened(), case.abandoned(30))
-    with room(settings, folder) as running:
+    with room("outreach", settings, folder) as running:
         async with caller(running.target(), settings) as agent:
 
             async def shown() -> bool:
@@ -422,7 +361,7 @@ async def test_what_is_no_decision_is_set_aside_and_a_past_owners_is_ignored(
     late = void.opened().SerializeToString()
     await acknowledged([await told.producer.send(CASE, log.partition, late, headers=[past])])
     await case.tell(case.opened())
-    with room(settings, folder) as running:
+    with room("outreach", settings, folder) as running:
         running.target()
 
         async def done() -> bool:
@@ -456,7 +395,7 @@ async def test_kills_and_a_reset_group_lose_and_repeat_nothing(
 
     feeding = asyncio.create_task(feed())
     for _ in range(2):
-        with_kill = Room(settings, folder)
+        with_kill = Room("outreach", settings, folder)
         try:
             await asyncio.to_thread(with_kill.target)
             await asyncio.sleep(chance.uniform(0.2, 2))
@@ -467,7 +406,7 @@ async def test_kills_and_a_reset_group_lose_and_repeat_nothing(
         states = [c.state for c in await logged(reader, settings, *cases)]
         return states.count(outreach.CALLBACK_STATE_WITHDRAWN) >= len(cases)
 
-    with room(settings, folder) as running:
+    with room("outreach", settings, folder) as running:
         await asyncio.to_thread(running.target)
         await feeding
         await until(done, 60)
@@ -487,7 +426,7 @@ async def test_kills_and_a_reset_group_lose_and_repeat_nothing(
     admin.delete_groups(["outreach"])
     admin.close()
     last = told.case("after the reset", channel=common_pb2.CHANNEL_SMS)
-    with room(settings, folder) as running:
+    with room("outreach", settings, folder) as running:
         await asyncio.to_thread(running.target)
         await last.tell(last.opened())
 
@@ -502,6 +441,6 @@ async def test_kills_and_a_reset_group_lose_and_repeat_nothing(
 def test_wrong_rules_stop_it_at_the_start(settings: Settings, folder: Path) -> None:
     mine = folder / "mine.yaml"
     mine.write_text("centre: {ar: م, en: c}\nrules:\n  - name: a\n", "utf-8")
-    stopped = Room(settings, folder, MAWJA_RULES=str(mine))
+    stopped = Room("outreach", settings, folder, MAWJA_RULES=str(mine))
     assert stopped.process.wait(timeout=30) == 1
     assert "mine.yaml: line 3, rules[0].when: is missing" in stopped.said

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -27,50 +23,19 @@ from services.runtime.config import Settings
 from services.runtime.identity import Role, issue
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.topics import LEVEL, TALLY
+from tests.room_process import Room, room
 
 # Five minutes ago, on a slot: fine windows are kept, and nothing is ahead of the clock.
 NOW = clock.now_ms()
 BASE = NOW - NOW % 60_000 - 300_000
 
 
-class Wave:
-    """One `python -m services.wave`. What it says goes to a file, shown when a test fails."""
-
-    def __init__(self, settings: Settings, folder: Path, name: str) -> None:
-        self._ready_file = folder / f"{name}.json"
-        self._ready_file.unlink(missing_ok=True)
-        self.log = folder / f"{name}.log"
-        outer = {k: v for k, v in os.environ.items() if not k.startswith("MAWJA_")}
-        with self.log.open("wb") as said:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.wave"],
-                env={
-                    **outer,
-                    "MAWJA_KAFKA": settings.kafka,
-                    "MAWJA_REDIS_URL": settings.redis_url,
-                    "MAWJA_KEYS": str(settings.keys),
-                    "MAWJA_PARTITIONS": str(settings.partitions),
-                    "MAWJA_READY_FILE": str(self._ready_file),
-                    # What Faust reads when it is left to itself.
-                    "BROKER_URL": "kafka://127.0.0.1:1",
-                    "APP_WEB_ENABLED": "yes",
-                    "TOPIC_ALLOW_DECLARE": "yes",
-                },
-                stderr=said,
-                cwd=folder,
-            )
-
-    @property
-    def said(self) -> str:
-        return self.log.read_text()
-
-    def target(self) -> str:
-        deadline = time.monotonic() + 60
-        while not self._ready_file.exists():
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.05)
-        return f"127.0.0.1:{json.loads(self._ready_file.read_text())['grpc']}"
+# What Faust reads when it is left to itself.
+FAUST = {
+    "BROKER_URL": "kafka://127.0.0.1:1",
+    "APP_WEB_ENABLED": "yes",
+    "TOPIC_ALLOW_DECLARE": "yes",
+}
 
 
 @pytest.fixture(scope="module")
@@ -78,20 +43,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("wave")
 
 
-@contextmanager
-def wave(settings: Settings, folder: Path, name: str) -> Iterator[Wave]:
-    started = Wave(settings, folder, name)
-    try:
-        yield started
-    finally:
-        if started.process.poll() is None:
-            started.process.kill()
-        started.process.wait()
-
-
 @pytest.fixture(scope="module")
-def running(settings: Settings, folder: Path) -> Iterator[Wave]:
-    with wave(settings, folder, "shared") as started:
+def running(settings: Settings, folder: Path) -> Iterator[Room]:
+    with room("wave", settings, folder, "shared", **FAUST) as started:
         yield started
 
 
@@ -207,7 +161,8 @@ async def test_kill_and_restart_give_the_same_levels(settings: Settings, folder:
     chance.shuffle(said)
     half = len(said) // 2
     await say(settings, [*said[:half], Tally(), tally(0, -100_000_000, 1)])
-    with wave(settings, folder, "killed") as first:
+    first = Room("wave", settings, folder, "killed", **FAUST)
+    try:
         target = await asyncio.to_thread(first.target)
         # What comes while it follows counts like what it read up.
         await say(settings, said[half:])
@@ -218,14 +173,14 @@ async def test_kill_and_restart_give_the_same_levels(settings: Settings, folder:
 
         await eventually(all_counted)
         levels = await all_levels(target, settings)
-        os.kill(first.process.pid, signal.SIGKILL)
-        first.process.wait()
+    finally:
+        first.kill()
     whole = levels[0]
     assert (whole.start_ms, whole.width_ms) == (BASE, 120_000)
     assert whole.service_levels.answered == 3 / 4
     assert whole.service_levels.answered_in_target == 2 / 4
     assert not whole.service_levels.HasField("handled_in_target")
-    with wave(settings, folder, "again") as second:
+    with room("wave", settings, folder, "again", **FAUST) as second:
         target = await asyncio.to_thread(second.target)
         assert await all_levels(target, settings) == levels
         # What the killed one did not state, this one states; the last record of a window counts.
@@ -252,7 +207,7 @@ async def test_kill_and_restart_give_the_same_levels(settings: Settings, folder:
 async def test_watchers_see_what_changes_and_are_told_when_it_stops(
     settings: Settings, folder: Path
 ) -> None:
-    with wave(settings, folder, "watched") as watched:
+    with room("wave", settings, folder, "watched", **FAUST) as watched:
         target = await asyncio.to_thread(watched.target)
         async with (
             caller(target, settings) as (stub, metadata),
@@ -291,7 +246,7 @@ async def test_watchers_see_what_changes_and_are_told_when_it_stops(
         assert await asyncio.to_thread(watched.process.wait, 30) == 0, watched.said
 
 
-async def test_who_may_ask_what(settings: Settings, running: Wave) -> None:
+async def test_who_may_ask_what(settings: Settings, running: Room) -> None:
     target = await asyncio.to_thread(running.target)
     await say(settings, [tally(0, 20, 2000, contacts=5)])
 
@@ -324,7 +279,7 @@ async def test_who_may_ask_what(settings: Settings, running: Wave) -> None:
             assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_faust_makes_no_topic_and_commits_nothing(settings: Settings, running: Wave) -> None:
+async def test_faust_makes_no_topic_and_commits_nothing(settings: Settings, running: Room) -> None:
     from kafka.admin import KafkaAdminClient
 
     from services.runtime.topics import BY_NAME

@@ -1,0 +1,82 @@
+"""One room as a process of its own, on parts that a test has started."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from services.runtime.config import Settings
+
+
+class Room:
+    """One `python -m services.<name>`. What it says goes to a file, shown when a test fails.
+
+    `replica` tells two of a room in one folder apart; `env` adds to the environment.
+    """
+
+    def __init__(
+        self, name: str, settings: Settings, folder: Path, replica: str = "", **env: str
+    ) -> None:
+        self._ready_file = folder / f"{replica or name}.json"
+        self._ready_file.unlink(missing_ok=True)
+        self.log = folder / f"{replica or name}.log"
+        outer = {k: v for k, v in os.environ.items() if not k.startswith("MAWJA_")}
+        with self.log.open("ab") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", f"services.{name}"],
+                env={
+                    **outer,
+                    "MAWJA_KAFKA": settings.kafka,
+                    "MAWJA_REDIS_URL": settings.redis_url,
+                    "MAWJA_KEYS": str(settings.keys),
+                    "MAWJA_PARTITIONS": str(settings.partitions),
+                    "MAWJA_READY_FILE": str(self._ready_file),
+                    **env,
+                },
+                stderr=said,
+                cwd=folder,
+            )
+
+    @property
+    def said(self) -> str:
+        """Everything it has logged."""
+        return self.log.read_text()
+
+    def target(self) -> str:
+        """Where it serves, once it does."""
+        deadline = time.monotonic() + 60
+        while not self._ready_file.exists():
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.05)
+        return f"127.0.0.1:{json.loads(self._ready_file.read_text())['grpc']}"
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """SIGTERM; it must end with code 0."""
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(timeout=40) == 0, self.said
+
+
+@contextmanager
+def room(
+    name: str, settings: Settings, folder: Path, replica: str = "", **env: str
+) -> Iterator[Room]:
+    """A room that is stopped in order at the end: a group that was left is free at once for the
+    next test."""
+    started = Room(name, settings, folder, replica, **env)
+    try:
+        yield started
+        started.stop()
+    finally:
+        if started.process.poll() is None:
+            started.kill()
