@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -280,10 +279,13 @@ class _Stream:
             raise AssertionError("a submitter's error is of the closed list") from error
 
     async def _explain(self, request: service_pb2.SubmitContactsRequest, error: Conflict) -> None:
-        # Without the list of fields the plain refusal stands.
-        with contextlib.suppress(MawjaError):
-            error = await self._submitter.explain_conflict(request.contact, error)
-        self._refuse(request.sequence, error)
+        try:
+            self._refuse(
+                request.sequence, await self._submitter.explain_conflict(request.contact, error)
+            )
+        except MawjaError as away:
+            # A refusal that says what differs is worth coming again for.
+            self._refuse(request.sequence, away)
 
     def _refuse(self, sequence: int, error: MawjaError) -> None:
         self._answer(service_pb2.SubmitContactsResponse(sequence=sequence, refused=refusal(error)))

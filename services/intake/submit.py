@@ -161,7 +161,7 @@ class Submitter:
         first.future.add_done_callback(copy)
 
     async def explain_conflict(self, contact: service_pb2.Contact, error: Conflict) -> Conflict:
-        """The same refusal, naming the fields that differ from what was taken first."""
+        """The same refusal, naming the fields that differ from the first. Raises Away."""
         caller = Caller(contact.source, frozenset(), "", 0)
         prepared = prepare(contact, caller, self._keyring, self._partitions, now_ms())
         first = await self.first(prepared.index_key)

@@ -75,19 +75,18 @@ class Webhook:
             await self._runner.cleanup()
 
     async def _take(self, request: web.Request) -> web.Response:
-        contact: service_pb2.Contact | None = None
         try:
             source = request.match_info["source"]
             body = await request.read()
             self._authenticate(source, request, body)
             contact = self._parse(source, request.headers["webhook-id"], body)
             caller = Caller(source, frozenset({Role.GATEWAY}), "", 0)
-            answer = await self._submitter.submit(
-                contact, caller, request.headers.get("traceparent")
-            )
-        except Conflict as error:
-            assert contact is not None
-            return _refused(await self._submitter.explain_conflict(contact, error))
+            try:
+                answer = await self._submitter.submit(
+                    contact, caller, request.headers.get("traceparent")
+                )
+            except Conflict as error:
+                raise await self._submitter.explain_conflict(contact, error) from None
         except MawjaError as error:
             return _refused(error)
         except web.HTTPException:
