@@ -1,8 +1,10 @@
 """The one table of topics. Local and Kubernetes topics are made from it, never automatically.
 
-A topic is `<owner>.<fact>.v<N>`; only its owner writes it. Topics keyed by person share one
-partition count, which never changes on a live system: a person's contact, case, callback, message
-and receipt have the same partition number.
+A topic is `<owner>.<fact>.v<N>`; only its owner writes it, but for the dead letters: to those the
+`mawja` command appends what a person does about one (replays it, reads what is sealed in it), and
+their owner reads them back. Topics keyed by person share one partition count, which never changes
+on a live system: a person's contact, case, callback, message and receipt have the same partition
+number.
 """
 
 import argparse

@@ -186,17 +186,7 @@ def replay_command(
 
 
 def _replay_all(box: Box, room: str, by: By, keyring: Keyring) -> None:
-    done = 0
-    left: list[str] = []
-    for letter in list(box.letters(room)):
-        if letter.replay is not None:
-            continue
-        why = box.refusal(letter) or box.obstacle(letter)
-        if why:
-            left.append(why)
-            continue
-        box.replay(letter, None, by, keyring)
-        done += 1
+    done, left = box.replay_all(room, by, keyring)
     print(f"replayed {done} letters of {room}; {len(left)} were left")
     for why in left:
         print(f"  {why}")

@@ -27,6 +27,7 @@ BOXES: dict[str, Topic] = {
     topic.owner: topic for topic in TOPICS if topic.name.endswith(".dead-letter.v1")
 }
 """The dead-letter topic of each room that has one."""
+_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,28 +136,36 @@ class Box:
         obstacle = self.obstacle(letter, value)
         if obstacle:
             raise ConfigError(obstacle)
-        was = letter.record
-        at_ms = now_ms()
-        deed = common_pb2.DeadLetter(
-            topic=was.topic,
-            partition=was.partition,
-            offset=was.offset,
-            key=was.key,
-            value=was.value if value is None else value,
-            replay=common_pb2.Replay(
-                letter_offset=letter.offset,
-                subject=by.subject,
-                sealed_reason=keyring.seal("reason", by.reason, at_ms),
-                asked_ms=at_ms,
-                mended=value is not None and value != was.value,
-            ),
-        )
-        offset = self._append(letter, deed)
+        [offset] = self._append([(letter, _replay(letter, value, by, keyring))])
         self.look()
         now = self.letter(letter.room, letter.partition, letter.offset)
         if now.replay_offset != offset:
             raise NotInState(f"somebody was faster: {self.refusal(now)}")
         return offset
+
+    def replay_all(self, room: str, by: By, keyring: Keyring) -> tuple[int, list[str]]:
+        """Gives every letter of a room that waits to it again, as it is. Returns how many that
+        were, and why others were left. Raises Away: some may have been replayed."""
+        left: list[str] = []
+        chosen: list[tuple[Letter, common_pb2.DeadLetter]] = []
+        for letter in self.letters(room):
+            if letter.replay is not None:
+                continue
+            why = self.refusal(letter) or self.obstacle(letter)
+            if why:
+                left.append(why)
+            else:
+                chosen.append((letter, _replay(letter, None, by, keyring)))
+        offsets = self._append(chosen)
+        self.look()
+        done = 0
+        for (letter, _), offset in zip(chosen, offsets, strict=True):
+            now = self.letter(room, letter.partition, letter.offset)
+            if now.replay_offset == offset:
+                done += 1
+            else:
+                left.append(f"somebody was faster: {self.refusal(now)}")
+        return done, left
 
     def refusal(self, letter: Letter) -> str:
         """Why a letter may not be replayed, or ""."""
@@ -194,32 +203,56 @@ class Box:
         """Records that somebody is shown what is sealed in a letter. Raises Away."""
         was = letter.record
         at_ms = now_ms()
-        self._append(
-            letter,
-            common_pb2.DeadLetter(
-                topic=was.topic,
-                partition=was.partition,
-                offset=was.offset,
-                reading=common_pb2.Reading(
-                    letter_offset=letter.offset,
-                    subject=by.subject,
-                    sealed_reason=keyring.seal("reason", by.reason, at_ms),
-                    asked_ms=at_ms,
-                ),
+        reading = common_pb2.DeadLetter(
+            topic=was.topic,
+            partition=was.partition,
+            offset=was.offset,
+            reading=common_pb2.Reading(
+                letter_offset=letter.offset,
+                subject=by.subject,
+                sealed_reason=keyring.seal("reason", by.reason, at_ms),
+                asked_ms=at_ms,
             ),
         )
+        self._append([(letter, reading)])
 
-    def _append(self, letter: Letter, deed: common_pb2.DeadLetter) -> int:
-        async def append() -> int:
+    def _append(self, deeds: Sequence[tuple[Letter, common_pb2.DeadLetter]]) -> list[int]:
+        """Appends each to its letter's partition, in order; returns where they stand."""
+
+        async def append() -> list[int]:
+            offsets: list[int] = []
             producer = Producer(self._settings.kafka, "mawja-dlq")
             await producer.start()
             try:
-                sent = await producer.send(
-                    BOXES[letter.room], letter.partition, deed.SerializeToString()
-                )
-                [stands] = await acknowledged([sent])
-                return int(stands.offset)
+                for start in range(0, len(deeds), _BATCH):
+                    sent = [
+                        await producer.send(
+                            BOXES[letter.room], letter.partition, deed.SerializeToString()
+                        )
+                        for letter, deed in deeds[start : start + _BATCH]
+                    ]
+                    offsets += [stands.offset for stands in await acknowledged(sent)]
             finally:
                 await producer.stop()
+            return offsets
 
         return asyncio.run(append())
+
+
+def _replay(letter: Letter, value: bytes | None, by: By, keyring: Keyring) -> common_pb2.DeadLetter:
+    was = letter.record
+    at_ms = now_ms()
+    return common_pb2.DeadLetter(
+        topic=was.topic,
+        partition=was.partition,
+        offset=was.offset,
+        key=was.key,
+        value=was.value if value is None else value,
+        replay=common_pb2.Replay(
+            letter_offset=letter.offset,
+            subject=by.subject,
+            sealed_reason=keyring.seal("reason", by.reason, at_ms),
+            asked_ms=at_ms,
+            mended=value is not None and value != was.value,
+        ),
+    )

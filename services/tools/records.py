@@ -127,6 +127,10 @@ def _field(name: str, value: Any) -> Any:
         raise ConfigError(
             f'{name} must be as `mawja dlq show` gives it without --unmask: "sealed:…"'
         )
+    try:
+        base64.b64decode(value.removeprefix(_MARK), validate=True)
+    except ValueError:
+        raise ConfigError(f"{name} must be base64 after {_MARK!r}") from None
     return value.removeprefix(_MARK)
 
 
