@@ -29,7 +29,7 @@ from services.intake.entries import (
     Held,
     entry_of,
 )
-from services.runtime import log, metrics
+from services.runtime import log, metrics, rebuild
 from services.runtime.clock import monotonic_s, now_ms
 from services.runtime.errors import Away
 from services.runtime.own import LogReader, Record
@@ -39,6 +39,8 @@ _log = log.get("intake.index")
 KEPT_S = 7 * 24 * 3600
 _SENTINEL = "intake:whole"
 _LOCK = "intake:rebuilding"
+VIEW = rebuild.View("intake", _LOCK, (_SENTINEL,), "i:")
+"""What Redis holds of it. Who reads it back holds the same lock as who takes it away."""
 _LOCK_S = 10
 _BATCH = 1000
 # How long the replicas have, after a flush, to notice it and to put back the claims whose records
@@ -230,7 +232,7 @@ class Index:
             return False
         started = monotonic_s()
         try:
-            count = await self._read_back()
+            count = await self._read_back(started)
             whole = await self._make_whole(keys=[_LOCK, _SENTINEL], args=[mine, self._clock()])
         finally:
             # Also when Kafka went away: another replica may be able to.
@@ -244,7 +246,7 @@ class Index:
             )
         return bool(whole)
 
-    async def _read_back(self) -> int:
+    async def _read_back(self, started_s: float) -> int:
         partitions = range(self._partitions)
         if any((await self._reader.depth(CONTACT_ACCEPTED, partitions)).values()):
             await asyncio.sleep(_GRACE_S)
@@ -260,10 +262,12 @@ class Index:
             pipeline = self._client.pipeline(transaction=False)
             for key, value, ttl in batch:
                 pipeline.set(key, value, nx=True, ex=ttl)
+            count += len(batch)
+            progress = rebuild.Progress(count, monotonic_s() - started_s)
+            pipeline.set(VIEW.progress[0], progress.pack(), ex=rebuild.KEPT_S)
             # Prolongs the lock while there is progress.
             pipeline.expire(_LOCK, _LOCK_S)
             await pipeline.execute()
-            count += len(batch)
             batch.clear()
 
         async def each(record: Record) -> None:

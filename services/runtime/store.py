@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from services.runtime import log, metrics, stop
+from services.runtime import log, metrics, rebuild, stop
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import Away, ConfigError, Stop
 
@@ -67,17 +67,18 @@ if sentinel > ARGV[1] then return 'NEWER' end
 redis.call('SET', KEYS[1], ARGV[1])
 return 'OK'
 """
-# KEYS: sentinel, sentinel of the rebuilding. ARGV: epoch.
+# KEYS: sentinel, sentinel of the rebuilding, fence. ARGV: epoch.
 _BEGIN = """
-for _, key in ipairs(KEYS) do
-  local epoch = redis.call('GET', key)
+if redis.call('EXISTS', KEYS[3]) == 1 then return 'WAIT' end
+for i = 1, 2 do
+  local epoch = redis.call('GET', KEYS[i])
   if epoch and epoch > ARGV[1] then return 'NEWER' end
 end
 redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[2], ARGV[1])
 return 'OK'
 """
-# The same. LOST when Redis was flushed meanwhile: a part of what was written is not there.
+# KEYS: the first two. LOST when Redis was flushed meanwhile: a part of what was written is lost.
 _END = """
 local epoch = redis.call('GET', KEYS[2])
 if not epoch then return 'LOST' end
@@ -168,9 +169,19 @@ _KINDS: dict[type, type[redis.Connection]] = {
 }
 
 
+class _Fenced(Exception):
+    """Somebody takes the view away, to have it written again."""
+
+
 def sentinel_key(room: str, partition: int) -> str:
     """The key that says that the view of a partition is whole."""
     return f"{room}:whole:{partition}"
+
+
+def view_of(room: str, partitions: int) -> rebuild.View:
+    """Everything that Redis holds of a room whose partitions have a view each."""
+    sentinels = tuple(sentinel_key(room, p) for p in range(partitions))
+    return rebuild.View(room, rebuild.fence_key(room), sentinels, f"{room}:")
 
 
 class PartitionView:
@@ -191,6 +202,7 @@ class PartitionView:
     ) -> None:
         self._client = client
         self._room = room
+        self._progress = rebuild.progress_key(room, partition)
         self._sentinel = sentinel_key(room, partition)
         self._epoch = f"{epoch:016x}"
         self._everything = everything
@@ -235,6 +247,8 @@ class PartitionView:
             except RedisError as error:
                 self._not_before = monotonic_s() + _PAUSE_S
                 _log.warning("Redis is away; the view waits", error=type(error).__name__)
+            except _Fenced:
+                self._not_before = monotonic_s() + _PAUSE_S
             metrics.VIEW_PENDING.labels(self._room).set(len(self._pending))
 
     async def keep(self) -> None:
@@ -261,6 +275,8 @@ class PartitionView:
 
     def _holds(self, answer: object) -> bool:
         """False when Redis was flushed. Raises Stop when there is a newer owner."""
+        if _text(answer) == "WAIT":
+            raise _Fenced
         if _text(answer) == "NEWER":
             raise Stop(f"the view {self._sentinel} has a newer owner; this process leaves it")
         return _text(answer) == "OK"
@@ -274,23 +290,23 @@ class PartitionView:
         self._claimed = False
         # Readers must see no sentinel until everything is there, and writing needs one: so it has
         # another name while rebuilding.
-        metrics.VIEW_REBUILDS.labels(self._room).inc()
         started = monotonic_s()
-        rebuilding = f"{self._sentinel}:rebuilding"
+        rebuilding = rebuild.building_key(self._sentinel)
         both = [self._sentinel, rebuilding]
-        self._holds(await self._begin(keys=both, args=[self._epoch]))
+        fence = rebuild.fence_key(self._room)
+        self._holds(await self._begin(keys=[*both, fence], args=[self._epoch]))
+        metrics.VIEW_REBUILDS.labels(self._room).inc()
         count = 0
-        batch: list[Item] = []
-        for item in self._everything():
-            batch.append(item)
-            if len(batch) == _BATCH:
-                count += len(batch)
-                if not self._holds(await self._write(rebuilding, batch)):
-                    return False
-                batch = []
-        count += len(batch)
-        if batch and not self._holds(await self._write(rebuilding, batch)):
-            return False
+        everything = iter(self._everything())
+        while True:
+            batch = list(islice(everything, _BATCH))
+            count += len(batch)
+            progress = rebuild.Progress(count, monotonic_s() - started)
+            told = Item(self._progress, progress.pack(), count, ttl_s=rebuild.KEPT_S)
+            if not self._holds(await self._write(rebuilding, [*batch, told])):
+                return False
+            if len(batch) < _BATCH:
+                break
         if not self._holds(await self._end(keys=both, args=[self._epoch])):
             return False
         _log.info(

@@ -20,7 +20,7 @@ from services.local.system import make_keys, token
 from services.runtime.config import VARIABLES
 from services.runtime.errors import MawjaError
 from services.runtime.identity import Role
-from services.tools import dlq
+from services.tools import dlq, rebuild
 from services.tools.local import home_folder
 from services.tools.told import told
 
@@ -39,6 +39,7 @@ Home = Annotated[
 
 
 app.add_typer(dlq.app)
+app.command("rebuild")(rebuild.command)
 
 
 def _errors() -> contextlib.AbstractContextManager[None]:
