@@ -7,6 +7,7 @@ needs may have changed while it waited.
 import asyncio
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from mawja.broadcast.v1 import events_pb2, service_pb2
 from mawja.broadcast.v1.events_pb2 import QueuedMessage
@@ -33,6 +34,12 @@ from services.runtime.store import Item
 
 ANOTHER_BODY = b""
 """The outcome of a command whose request_id was used with another body."""
+
+
+_MOST_PARTS = 255
+"""A part's number is one octet (3GPP TS 23.040, 9.2.3.24.1)."""
+_LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999: later there are no dates."""
 
 
 @dataclass(slots=True)
@@ -94,6 +101,9 @@ class Admission:
     def lane(self, record: Record, turn: Turn) -> None:
         """Takes a message from its lane's topic into memory, unless it is settled or here."""
         queued, books = QueuedMessage.FromString(record.value or b""), self._books
+        _check(queued)
+        if LANE_TOPICS[queued.lane].name != record.topic or not 0 < queued.parts <= _MOST_PARTS:
+            raise Poison("a message in another's lane, or of no number of parts")
         message_id = queued.message_id
         self._under_way.pop(message_id, None)
         if (
@@ -121,13 +131,7 @@ class Admission:
         self, queued: QueuedMessage, turn: Turn, traceparent: str | None
     ) -> service_pb2.QueueMessageResponse:
         """Ends a message that may not go, or puts it into its lane's topic; once."""
-        if (
-            not queued.message_id
-            or len(queued.person) != PERSON_BYTES
-            or queued.lane not in LANE_TOPICS
-            or not queued.sealed_number
-        ):
-            raise Poison("a message without id, person, lane or number")
+        _check(queued)
         books = self._books
         answer = service_pb2.QueueMessageResponse(message_id=queued.message_id, state=QUEUED)
         known = books.messages.get(queued.message_id)
@@ -189,6 +193,22 @@ class Admission:
             return 0, "erased"
         except segments.TextError:
             return 0, "text-not-sendable"
+
+
+def _check(queued: QueuedMessage) -> None:
+    """Raises Poison for what can be no message of ours, whatever its seals say."""
+    try:
+        identified = str(UUID(queued.message_id)) == queued.message_id
+    except ValueError:
+        identified = False
+    if (
+        not identified
+        or len(queued.person) != PERSON_BYTES
+        or queued.lane not in LANE_TOPICS
+        or not queued.sealed_number
+        or queued.expires_ms > _LATEST_MS
+    ):
+        raise Poison("a message without id, person, lane, number or end")
 
 
 def _queued(request: outreach_pb2.MessageRequested) -> QueuedMessage:

@@ -16,6 +16,7 @@ from services.broadcast.messages import (
     CLAIMED,
     DELIVERED,
     FAILED,
+    MAX_REFERENCE,
     PART_DELIVERED,
     PART_FAILED,
     PART_OPEN,
@@ -24,6 +25,7 @@ from services.broadcast.messages import (
     Messages,
     next_change,
 )
+from services.runtime.errors import Poison
 
 PATIENCE_MS = 10 * 60 * 1000
 CAPACITY = 20_000
@@ -65,8 +67,10 @@ class Receipts:
         """What `receipt`, read at `offset`, changes, if anything; and whether it must be kept,
         because its message, or the answer to its submit, is not known yet.
 
-        The change is to be decided before the next receipt is taken.
+        The change is to be decided before the next receipt is taken. Raises Poison.
         """
+        if receipt.reference > MAX_REFERENCE:
+            raise Poison("a receipt for a reference that no message can have")
         if receipt.state not in _OUTCOMES:
             return None, False
         found = self._messages.find(
