@@ -21,6 +21,8 @@ from services.runtime.own import OwnedLog
 from tests.model.process import SHIPPED, Shipped, World
 from tests.model.search import Bounds, Broken, Search
 
+# A minute at most by itself; a processor that is shared with other tests gives it less.
+pytestmark = pytest.mark.timeout(600)
 WORLDS = {
     "a carrier that refuses and loses": (Bounds(refusals=1, losses=1), 1),
     "receipts come twice": (Bounds(receipts=2), 1),
