@@ -364,3 +364,13 @@ def test_it_refuses_what_cannot_be_done(settings: Settings, system: System, tmp_
         refused = mawja(settings, *words, "--home", home, expect=1)
         assert f"nothing runs in {home}" in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_home_that_is_given_says_where_the_system_is(
+    settings: Settings, parts: Parts, system: System
+) -> None:
+    nowhere = "127.0.0.1:1"
+    said = mawja(settings, "dlq", "list", "--home", str(parts.home), MAWJA_KAFKA=nowhere).stdout
+    assert "dedup: " in said
+    refused = mawja(settings, "dlq", "list", expect=1, MAWJA_KAFKA=nowhere)
+    assert "Kafka at 127.0.0.1:1 does not answer" in refused.stderr
