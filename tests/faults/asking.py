@@ -39,6 +39,7 @@ UNREADABLE = b"\xff\xff"
 _SECRET = b"a secret of at least 24 bytes"
 _ATTEMPT_S = 4.0
 _AGAIN_S = 0.1
+_BURST = 40
 _AGAIN = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -49,7 +50,7 @@ _AGAIN = frozenset(
     }
 )
 _PARTITIONS = 8
-_VIEWS = ("dedup", "outreach", "broadcast")
+_VIEWS = ("intake", "dedup", "outreach", "broadcast")
 _UNREADABLE = {
     "intake": topics.INBOUND_MESSAGE,
     "dedup": topics.CALL_EVENT,
@@ -88,7 +89,7 @@ class Asking:
         await self._carrier(op="set", profile={"deliver_timeout_ms": 1_000})
         async with asyncio.TaskGroup() as group:
             for series in (
-                self._each(0.2, self._contact),
+                self._each(0.2, self._contacts),
                 self._each(0.1, self._message),
                 self._each(0.5, self._opt_out),
                 self._each(0.3, self._command),
@@ -111,6 +112,16 @@ class Asking:
             await asyncio.sleep(pause_s)
 
     # Intake.
+
+    async def _contacts(self, index: int) -> None:
+        # Some are on their way to Kafka while Redis loses their claims.
+        burst = index % 10 == 0 and self._wanted("intake.claim-renewed")
+        async with asyncio.TaskGroup() as group:
+            for place in range(_BURST if burst else 1):
+                group.create_task(self._contact(_BURST * index + place))
+                await asyncio.sleep(0.003)
+                if place == _BURST // 2:
+                    group.create_task(self._lose("intake"))
 
     async def _contact(self, index: int) -> None:
         number = f"+9995700{index:05d}"
@@ -247,23 +258,24 @@ class Asking:
         for room, topic in _UNREADABLE.items():
             if self._wanted(f"{room}.dead-letter"):
                 await asyncio.to_thread(self._spoil, topic, index % _PARTITIONS)
-        lost = [
-            sentinel_key(room, partition)
-            for room in _VIEWS
-            for partition in range(_PARTITIONS)
-            if self._wanted(f"{room}.view-rebuilding") or self._wanted(f"{room}.view-rebuilt")
-        ]
-        if any(
-            self._wanted(f"intake.index-{what}")
-            for what in ("locked", "read-back", "whole", "unlocked")
-        ):
-            lost.append("intake:whole")
-        if lost and index % 3 == 0:
+        if index % 2 == 0:
+            await self._lose(_VIEWS[index // 2 % len(_VIEWS)])
+        refused = {"ESME_RTHROTTLED": 0.3} if self._wanted("broadcast.claim-released") else {}
+        await self._carrier(op="set", profile={"refuse": refused})
+
+    async def _lose(self, room: str) -> None:
+        """Redis has lost what a room had written, if that is still to be seen. One room at a time,
+        so that each has the time to write it again."""
+        if room == "intake":
+            lost, parts = ["intake:whole"], ("locked", "read-back", "whole", "unlocked")
+            flags = [*(f"intake.index-{part}" for part in parts), "intake.claim-renewed"]
+        else:
+            lost = [sentinel_key(room, partition) for partition in range(_PARTITIONS)]
+            flags = [f"{room}.view-rebuilding", f"{room}.view-rebuilt"]
+        if any(map(self._wanted, flags)):
             client = redis.Redis.from_url(self._on.parts.redis_url)
             await client.delete(*lost)
             await client.aclose()
-        refused = {"ESME_RTHROTTLED": 0.3} if self._wanted("broadcast.claim-released") else {}
-        await self._carrier(op="set", profile={"refuse": refused})
 
     def _spoil(self, topic: topics.Topic, partition: int) -> None:
         producer = KafkaProducer(bootstrap_servers=self._on.parts.kafka, acks="all")
