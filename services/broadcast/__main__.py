@@ -11,8 +11,9 @@ from services.broadcast.server import BroadcastServicer, changes_of
 from services.broadcast.shown import ROOM
 from services.broadcast.worker import PLAN, Partition
 from services.runtime.consume import Worker
+from services.runtime.replies import Replies
 from services.runtime.service import Service, main
-from services.runtime.store import PartitionView, Replies, Views
+from services.runtime.store import PartitionView, Views
 from services.runtime.tail import Tail
 from services.runtime.topics import MESSAGE_STATUS, partition_of
 

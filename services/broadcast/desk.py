@@ -7,7 +7,8 @@ from services.broadcast.routes import Routes
 from services.broadcast.sender import Sender
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer
-from services.runtime.store import Item, PartitionView, Replies, Views
+from services.runtime.replies import Replies
+from services.runtime.store import Item, PartitionView, Views
 
 
 @dataclass(frozen=True, slots=True)

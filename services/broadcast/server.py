@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from services.runtime.own import Record
     from services.runtime.privacy import Keyring
     from services.runtime.produce import Producer
-    from services.runtime.store import Replies, Views
+    from services.runtime.replies import Replies
+    from services.runtime.store import Views
     from services.runtime.tail import Tail
 
 DEFAULT_VALID_MS = 3600 * 1000

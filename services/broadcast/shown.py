@@ -14,7 +14,8 @@ from mawja.broadcast.v1 import events_pb2, service_pb2
 from services.broadcast.messages import Message
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import Away
-from services.runtime.store import Item, PartitionView, Replies, Views
+from services.runtime.replies import Replies
+from services.runtime.store import Item, PartitionView, Views
 
 ROOM = "broadcast"
 TTL_S = 7 * 24 * 3600

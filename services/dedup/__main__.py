@@ -8,8 +8,9 @@ from services.dedup import data, views
 from services.dedup.server import DedupServicer, decision_of
 from services.dedup.worker import PLAN, Dedup
 from services.runtime.consume import Context, Worker
+from services.runtime.replies import Replies
 from services.runtime.service import Service, main
-from services.runtime.store import Item, PartitionView, Replies, Views
+from services.runtime.store import Item, PartitionView, Views
 from services.runtime.tail import Tail
 from services.runtime.topics import CASE
 

@@ -22,7 +22,8 @@ from services.runtime.identity import Caller
 from services.runtime.own import Record
 from services.runtime.privacy import Erased, Keyring
 from services.runtime.produce import Producer, acknowledged
-from services.runtime.store import Replies, Views
+from services.runtime.replies import Replies
+from services.runtime.store import Views
 from services.runtime.tail import Tail
 from services.runtime.topics import DEDUP_COMMAND
 

@@ -30,7 +30,8 @@ from services.runtime.letters import source_of
 from services.runtime.own import NO_EPOCH, Entry, Record
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer, acknowledged
-from services.runtime.store import Item, PartitionView, Replies
+from services.runtime.replies import Replies
+from services.runtime.store import Item, PartitionView
 from services.runtime.topics import (
     CALL_EVENT,
     CASE,

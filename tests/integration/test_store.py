@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from services.local.valkey import LocalValkey
 from services.runtime import stop, store
 from services.runtime.errors import Away, Stop
-from services.runtime.store import IndexOp, Item, PartitionView, Replies, Views, sentinel_key
+from services.runtime.replies import Replies
+from services.runtime.store import IndexOp, Item, PartitionView, Views, sentinel_key
 
 PARTITIONS = 2
 
