@@ -16,7 +16,7 @@ from tests.faults.stage import Size, stage
 from tests.faults.table import Row
 
 pytestmark = pytest.mark.faults
-ROOMS = ("dedup", "outreach", "broadcast")
+ROOMS = ("intake", "dedup", "outreach", "broadcast")
 
 
 def out_of_order(kafka: str) -> int:
@@ -46,12 +46,14 @@ def out_of_order(kafka: str) -> int:
 
 @pytest.mark.timeout(600)
 @pytest.mark.row(
-    "replicas of dedup, outreach and broadcast 1 → 4 → 1, during the surge",
+    "replicas of intake, dedup, outreach and broadcast 1 → 4 → 1, during the surge",
     must="0/0/0; order per person kept",
 )
 def test_replicas(row: Row, size: Size, seed: int, tmp_path: Path) -> None:
     rounds = int(size.of(5, 1))
     with stage(tmp_path, calls=size.calls, over_s=size.of(150, 20), seed=seed) as on:
+        # A channel knows its list of addresses for good.
+        on.system.most = {"intake": 4}
 
         def scale() -> None:
             for _ in range(rounds):
