@@ -387,6 +387,8 @@ class Process:
     def _on_revoked(self) -> None:
         """The group takes the partition back in good order."""
         assert self._work is not None
+        # The worker reads nothing more while it gives up.
+        self._idle = False
         self._sender_gone()
         self._spawn(self._give_up())
 
