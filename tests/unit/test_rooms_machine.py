@@ -256,7 +256,11 @@ class Rooms(RuleBasedStateMachine):
         self.owners: dict[str, Owner] = {name: room(self.world) for name, room in ROOMS.items()}
         self.asleep: dict[str, Owner] = {}
 
-    @rule(person=st.sampled_from(PEOPLE), at_s=st.integers(0, 3600), voice=st.booleans())
+    @rule(
+        person=st.sampled_from(PEOPLE),
+        at_s=st.integers(0, 3600),
+        voice=st.sampled_from([False, False, True]),
+    )
     def somebody_contacts(self, person: bytes, at_s: int, voice: bool) -> None:
         number = len(self.world.inputs["contact"])
         fact = intake.ContactAccepted(
@@ -286,8 +290,8 @@ class Rooms(RuleBasedStateMachine):
 
     @rule(
         room=st.sampled_from(list(ROOMS)),
-        steps=st.integers(1, 8),
-        dies=st.sampled_from([None, None, None, 0, 1, 2]),
+        steps=st.integers(1, 4),
+        dies=st.sampled_from([None, 0, 1, 2]),
         answer=st.sampled_from(list(ANSWERS)),
         pick=st.randoms(use_true_random=False),
     )
@@ -301,6 +305,23 @@ class Rooms(RuleBasedStateMachine):
             assert owner.work(pick, kept, answer), "the newest owner lost its partition"
         if dies is not None:
             self.owners[room] = ROOMS[room](self.world)
+
+    @rule(pick=st.randoms(use_true_random=False))
+    def what_was_written_reaches_broadcast(self, pick: random.Random) -> None:
+        for room in ("dedup", "outreach"):
+            while not self.owners[room].idle():
+                assert self.owners[room].work(pick, 2, "taken")
+
+    @rule(steps=st.integers(1, 3), answer=st.sampled_from(sorted(HAS_IT)))
+    def broadcast_dies_before_it_wrote_the_result(self, steps: int, answer: str) -> None:
+        owner = self.owners["broadcast"]
+        assert isinstance(owner, Broadcast)
+        for _ in range(steps):
+            if owner.ready:
+                owner.work(random.Random(0), 0, answer)
+                break
+            owner.work(random.Random(0), 2, answer)
+        self.owners["broadcast"] = ROOMS["broadcast"](self.world)
 
     @rule(room=st.sampled_from(list(ROOMS)))
     def an_owner_falls_asleep(self, room: str) -> None:
@@ -402,6 +423,8 @@ class Careless(Broadcast):
 def test_the_machine_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ROOMS, "broadcast", Careless)
     # The way there is of no interest, only that there is one.
-    quick = settings(Rooms.TestCase.settings, max_examples=2_000, phases=[Phase.generate])
+    quick = settings(
+        Rooms.TestCase.settings, max_examples=500, phases=[Phase.generate], derandomize=True
+    )
     with pytest.raises(AssertionError):
         run_state_machine_as_test(Rooms, settings=quick)
