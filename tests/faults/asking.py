@@ -23,14 +23,18 @@ from mawja.broadcast.v1 import service_pb2_grpc as broadcast_grpc
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import service_pb2 as dedup_pb2
 from mawja.dedup.v1 import service_pb2_grpc as dedup_grpc
+from mawja.intake.v1 import events_pb2 as intake_events
+from mawja.intake.v1 import service_pb2 as intake_pb2
 
 from loadtests.ledger import Truth
+from services.intake.client import CallReporter, ContactStream
 from services.intake.entries import Entry
 from services.local.system import token
 from services.runtime import ids, rpc, topics
 from services.runtime.clock import now_ms
 from services.runtime.identity import Role
 from services.runtime.store import sentinel_key
+from services.tools.surge import SOURCE
 from tests.faults.stage import Stage
 
 PORTAL = "portal"
@@ -40,6 +44,14 @@ _SECRET = b"a secret of at least 24 bytes"
 _ATTEMPT_S = 4.0
 _AGAIN_S = 0.1
 _BURST = 40
+_CALLS = (
+    (
+        intake_events.CALL_STATE_OFFERED,
+        intake_events.CALL_STATE_ANSWERED,
+        intake_events.CALL_STATE_ENDED,
+    ),
+    (intake_events.CALL_STATE_OFFERED, intake_events.CALL_STATE_ABANDONED),
+)
 _AGAIN = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -70,7 +82,7 @@ class Asking:
         self._wanted = wanted
         self._over = False
         self.contacts = 0
-        """Contacts that the webhook was told are safe."""
+        """Contacts that the webhook and the telephone system were told are safe."""
         self.messages: dict[str, str] = {}
         """Message id to number, of what was queued."""
         self.opted_out: list[str] = []
@@ -88,6 +100,7 @@ class Asking:
         (secrets / f"{PORTAL}.secret").write_text(base64.b64encode(_SECRET).decode())
         await self._carrier(op="set", profile={"deliver_timeout_ms": 1_000})
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._desk())
             for series in (
                 self._each(0.2, self._contacts),
                 self._each(0.1, self._message),
@@ -112,6 +125,51 @@ class Asking:
             await asyncio.sleep(pause_s)
 
     # Intake.
+
+    async def _desk(self) -> None:
+        """A telephone system with the shipped clients: calls that are answered, or given up."""
+        source = f"{SOURCE}/desk"
+        proof = token(self._on.system.keys, SOURCE, Role.LOAD_TESTER)
+        async with rpc.channel(self._on.system.target("intake")) as channel:
+            contacts, calls = ContactStream(channel, proof), CallReporter(channel, proof)
+
+            async def dial(index: int) -> None:
+                key, number, at_ms = f"{index}", f"+9995800{index:05d}", now_ms()
+
+                def answered(answer: intake_pb2.SubmitContactsResponse) -> None:
+                    assert answer.HasField("accepted"), answer.refused.message
+                    self._taken(answer.accepted.contact_id, number, f"{source}/{index}")
+
+                contact = intake_pb2.Contact(
+                    source=source,
+                    idempotency_key=key,
+                    kind=common_pb2.CONTACT_KIND_ENQUIRY,
+                    channel=common_pb2.CHANNEL_VOICE,
+                    number=number,
+                    event_ms=at_ms,
+                    drill=True,
+                )
+                await contacts.submit(contact, answered)
+                for place, state in enumerate(_CALLS[index % len(_CALLS)]):
+                    calls.report(
+                        intake_pb2.ReportedCall(
+                            source=source,
+                            contact_key=key,
+                            state=state,
+                            number=number,
+                            event_ms=at_ms + place,
+                            drill=True,
+                        )
+                    )
+
+            await self._each(0.3, dial)
+            await asyncio.gather(contacts.close(), calls.close())
+
+    def _taken(self, contact_id: str, number: str, need: str) -> None:
+        assert self._on.run is not None
+        self._on.run.ledger.expect(contact_id, Truth(number, need, need))
+        self._on.run.ledger.acknowledge(contact_id)
+        self.contacts += 1
 
     async def _contacts(self, index: int) -> None:
         # Some are on their way to Kafka while Redis loses their claims.
@@ -163,10 +221,7 @@ class Asking:
                         await asyncio.sleep(_AGAIN_S)
             except (aiohttp.ClientError, TimeoutError):
                 await asyncio.sleep(_AGAIN_S)
-        assert self._on.run is not None
-        self._on.run.ledger.expect(contact_id, Truth(number, identity, identity))
-        self._on.run.ledger.acknowledge(contact_id)
-        self.contacts += 1
+        self._taken(contact_id, number, identity)
 
     async def _abandon(self, key: str) -> None:
         """Somebody claimed the key with another body more than a minute ago, and died."""
