@@ -29,13 +29,21 @@ _BATCH = 400
 _PAUSE_S = 0.5
 _T = TypeVar("_T")
 
+# What is no epoch was put there by nobody who may: it counts as none, and the view is written anew.
+_EPOCH_AT = """
+local function epoch_at(key)
+  local epoch = redis.call('GET', key)
+  return epoch and #epoch == 16 and string.match(epoch, '^%x+$') and epoch
+end
+"""
 # KEYS[1] sentinel. ARGV: epoch, then for each entry: key, version, payload, seconds to live (0: for
 # ever), number of index operations, and for each of those: sorted set, score ('' removes), member.
-_PUT = """
-local sentinel = redis.call('GET', KEYS[1])
+_PUT = f"""
+{_EPOCH_AT}
+local sentinel = epoch_at(KEYS[1])
 if not sentinel then return 'LOST' end
 if sentinel > ARGV[1] then return 'NEWER' end
-if sentinel < ARGV[1] then return 'LOST' end
+if sentinel ~= ARGV[1] then return 'LOST' end
 local i = 2
 while ARGV[i] do
   local key, version, payload = ARGV[i], ARGV[i+1], ARGV[i+2]
@@ -59,18 +67,20 @@ return 'OK'
 """
 # KEYS[1] sentinel. ARGV: epoch. A newer owner's sentinel stays, and where there is none there must
 # be none until everything is written.
-_CLAIM = """
-local sentinel = redis.call('GET', KEYS[1])
+_CLAIM = f"""
+{_EPOCH_AT}
+local sentinel = epoch_at(KEYS[1])
 if not sentinel then return 'LOST' end
 if sentinel > ARGV[1] then return 'NEWER' end
 redis.call('SET', KEYS[1], ARGV[1])
 return 'OK'
 """
 # KEYS: sentinel, sentinel of the rebuilding, fence. ARGV: epoch.
-_BEGIN = """
+_BEGIN = f"""
+{_EPOCH_AT}
 if redis.call('EXISTS', KEYS[3]) == 1 then return 'WAIT' end
 for i = 1, 2 do
-  local epoch = redis.call('GET', KEYS[i])
+  local epoch = epoch_at(KEYS[i])
   if epoch and epoch > ARGV[1] then return 'NEWER' end
 end
 redis.call('DEL', KEYS[1])
@@ -78,8 +88,9 @@ redis.call('SET', KEYS[2], ARGV[1])
 return 'OK'
 """
 # KEYS: the first two. LOST when Redis was flushed meanwhile: a part of what was written is lost.
-_END = """
-local epoch = redis.call('GET', KEYS[2])
+_END = f"""
+{_EPOCH_AT}
+local epoch = epoch_at(KEYS[2])
 if not epoch then return 'LOST' end
 if epoch > ARGV[1] then return 'NEWER' end
 redis.call('RENAME', KEYS[2], KEYS[1])

@@ -178,6 +178,20 @@ async def test_a_flushed_view_is_written_again_whole(valkey: LocalValkey, notice
         assert found == [str(i).encode() for i in range(1000)]
 
 
+@pytest.mark.parametrize("spoilt", [b"zzzz", b"\xff" * 16, b""])
+async def test_a_spoilt_sentinel_stops_nobody(valkey: LocalValkey, spoilt: bytes) -> None:
+    async with connected(valkey) as client:
+        await client.flushall()
+        owner = Owner(client, 5)
+        await owner.view.start()
+        await owner.put(item("a", "one", 1))
+        await client.set(sentinel_key("room", 0), spoilt)
+        await owner.put(item("b", "two", 2))
+        await owner.view.flush()
+        assert await client.get(sentinel_key("room", 0)) == b"%016x" % 5
+        assert await Views(client, "room", 1).get("a", "b") == [b"one", b"two"]
+
+
 async def test_no_reader_ever_sees_a_view_that_is_being_rebuilt(valkey: LocalValkey) -> None:
     """Not even between the flush and the first entry: `not found` would be a lie."""
     async with connected(valkey) as client, connected(valkey) as other:
