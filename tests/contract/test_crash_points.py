@@ -15,8 +15,20 @@ import pytest
 
 from services.local.system import ROOMS
 from services.runtime import topics
-from tests.faults import crashing
-from tests.faults.crashing import CALL, COMMIT, MARK, PDU, POINTS, RECORD, REDIS, chosen, scripts
+from tests.faults.crashing import named, scripts
+from tests.faults.points import (
+    ALWAYS,
+    CALL,
+    COMMIT,
+    MARK,
+    PDU,
+    POINTS,
+    RECORD,
+    REDIS,
+    SCRIPTED,
+    Point,
+    chosen,
+)
 
 SERVICES = Path(__file__).parents[2] / "services"
 # The client that is shipped to telephone systems runs in none of our processes.
@@ -160,7 +172,7 @@ def test_after_everything_that_changes_redis_somebody_crashes() -> None:
         if isinstance(target, ast.Name) and target.id in scripts(import_module(module))
     }
     assert scripted == {key for some in wanted.values() for key in some if ":" in key}
-    assert {key.partition(":")[0] for key in scripted} == set(crashing.SCRIPTED)
+    assert {key.partition(":")[0] for key in scripted} == set(SCRIPTED)
 
 
 def test_after_everything_that_is_told_to_a_carrier_somebody_crashes() -> None:
@@ -202,9 +214,9 @@ def test_faust_keeps_nothing() -> None:
 
 
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: str(point.flag))
-def test_a_point_is_at_something_that_is_there(point: crashing.Point) -> None:
+def test_a_point_is_at_something_that_is_there(point: Point) -> None:
     if point.kind == CALL or (point.kind == REDIS and ":" in point.key):
-        owner, name = crashing.named(point.key)
+        owner, name = named(point.key)
         assert hasattr(owner, name)
     elif point.kind == PDU:
         assert hasattr(import_module("services.runtime.smpp"), point.key)
@@ -215,7 +227,7 @@ def test_a_choice_has_what_it_must_have_and_differs() -> None:
     assert len(set(flags)) == len(flags)
     choices = [chosen(random.Random(seed), 4) for seed in (1, 2)]
     for choice in choices:
-        assert {point.flag for point in choice} >= crashing.ALWAYS
+        assert {point.flag for point in choice} >= ALWAYS
         assert {point.room for point in choice} == set(ROOMS)
     assert choices[0] != choices[1]
     assert len(chosen(random.Random(1), len(POINTS))) == len(POINTS)

@@ -1,4 +1,4 @@
-"""A crash right after every effect of every service, in one surge: see `crashing.POINTS`."""
+"""A crash right after every effect of every service, in one surge: see `points.POINTS`."""
 
 import asyncio
 import random
@@ -22,7 +22,8 @@ from services.tools.local import smsc_record
 from services.tools.report import Report
 from tests.broadcast_rig import Ledger as StatusLog
 from tests.faults.asking import UNREADABLE, Asking
-from tests.faults.crashing import CODE, GO, POINTS, chosen, command
+from tests.faults.crashing import CODE, GO, command
+from tests.faults.points import POINTS, chosen
 from tests.faults.stage import Size, Stage, stage
 from tests.faults.table import Row
 
