@@ -39,8 +39,10 @@ class Bucket:
     def _flow(self, now_s: float) -> None:
         passed = max(0.0, now_s - self._at)
         self._at = max(self._at, now_s)
-        self._tokens = min(self._burst, self._tokens + passed * self.current_rate)
+        flown = passed * self.current_rate
+        # The share first: a full bucket must be full by the measure that `take` goes by.
         self._share = min(1.0, self._share + passed * _RECOVER_PER_S)
+        self._tokens = min(self._burst, self._tokens + flown)
 
     def take(self, parts: int, now_s: float) -> bool:
         """Takes a token for each part, if they are there.

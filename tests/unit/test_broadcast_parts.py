@@ -1,7 +1,9 @@
 """Receipts, outcomes, lanes, pace, opt-out words and routes: broadcast's smaller pure parts."""
 
 import uuid
-from itertools import permutations, product
+from itertools import pairwise, permutations, product
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -30,6 +32,7 @@ from services.broadcast.outcome import once_more, throttled, verdict, wait_s
 from services.broadcast.pace import BURST_S, Bucket
 from services.broadcast.receipts import PATIENCE_MS, Receipts
 from services.broadcast.routes import CarrierSpec, Routes, parse
+from services.broadcast.sender import Out
 from services.runtime.errors import ConfigError
 
 PERSON = b"p" * 16
@@ -546,3 +549,28 @@ def test_a_mistake_in_the_file_is_named_by_line_and_field(
 def test_a_file_that_is_no_mapping_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"carriers\.yaml"):
         parse(text, "carriers.yaml")
+
+
+def test_what_has_begun_is_completed_before_anything_new() -> None:
+    spec = parse(FILE, "carriers.yaml").carriers["arabic"]
+    out = Out(cast(Any, SimpleNamespace(bound=True)), spec, Bucket(spec.parts_per_second, 0.0))
+    assert (out.room(URGENT), out.room(BULK)) == (10, 7)
+    out.owed = 1
+    assert (out.room(URGENT), out.room(BULK)) == (0, 0)
+    out.owed = 0
+    out.under_way = 10
+    assert out.room(URGENT) == 0
+
+
+def test_a_message_larger_than_the_bucket_goes_while_the_pace_recovers() -> None:
+    bucket = Bucket(40, 0.0)
+    gone = []
+    for tick in range(4_000):
+        now_s = tick * 0.005
+        if bucket.take(3, now_s):
+            gone.append(now_s)
+            bucket.throttled(now_s)
+    waits = [after - before for before, after in pairwise(gone)]
+    # Three tokens at the pace it has then, which is 2 parts a second at the least here.
+    assert max(waits) < 3 / 2 + 0.5
+    assert len(gone) > 10
