@@ -29,16 +29,19 @@ _IDLE_S = 0.25
 
 @dataclass(slots=True)
 class Out:
-    """A carrier with its pace; `under_way` counts parts that are claimed and not answered."""
+    """A carrier with its pace; `under_way` counts parts that are claimed and not answered, `owed`
+    those that it refused for the moment while it has others of their message."""
 
     carrier: Carrier
     spec: CarrierSpec
     bucket: Bucket
     under_way: int = 0
+    owed: int = 0
 
     def room(self, lane: Lane) -> int:
-        """Parts of `lane` that may be claimed now, its pace aside."""
-        if not self.carrier.bound:
+        """Parts of `lane` that may be claimed now, its pace aside. What has begun is completed
+        first: a message without one of its parts can be read by nobody."""
+        if not self.carrier.bound or self.owed:
             return 0
         window = self.spec.window * self.spec.binds
         return max(1, int(window * _SHARE[lane])) - self.under_way

@@ -146,16 +146,21 @@ class Sending:
         outcomes = await out.carrier.submit_many(one.parts, write_by=use_by_s)
         metrics.CARRIER_SECONDS.labels(name).observe(monotonic_s() - started_s)
         _count(name, outcomes)
+        # Once for a message: its parts that are offered again say nothing new of the pace.
+        if outcome.throttled(outcomes):
+            out.bucket.throttled(monotonic_s())
         while (again := outcome.once_more(outcomes)) and (monotonic_s() + _PART_AGAIN_S < use_by_s):
-            _slow_down(out, outcomes)
-            await asyncio.sleep(_PART_AGAIN_S)
-            answers = await out.carrier.submit_many(
-                [one.parts[index] for index in again], write_by=use_by_s
-            )
+            out.owed += len(again)
+            try:
+                await asyncio.sleep(_PART_AGAIN_S)
+                answers = await out.carrier.submit_many(
+                    [one.parts[index] for index in again], write_by=use_by_s
+                )
+            finally:
+                out.owed -= len(again)
             _count(name, answers)
             for index, answer in zip(again, answers, strict=True):
                 outcomes[index] = answer
-        _slow_down(out, outcomes)
         result = outcome.verdict(outcomes)
         if result.state == RELEASED:
             self._release(one, result.reason, outcome.throttled(outcomes))
@@ -164,11 +169,6 @@ class Sending:
         change.carrier_ids.extend(result.carrier_ids)
         change.part_outcomes = result.part_outcomes
         self._answers.answered(change)
-
-
-def _slow_down(out: Out, outcomes: Sequence[SubmitOutcome]) -> None:
-    if outcome.throttled(outcomes):
-        out.bucket.throttled(monotonic_s())
 
 
 def _count(carrier: str, outcomes: Sequence[SubmitOutcome]) -> None:
