@@ -22,9 +22,8 @@ from services.runtime.clock import monotonic_s
 _WINDOW = 900
 # Set by intake's server in a stream's initial metadata: contacts may travel in bundles.
 _BUNDLES = "mawja-bundles"
-# Set by us: one refusal may answer for many contacts.
-_TOGETHER = "2"
-_BUNDLE = 250
+_BUNDLE = 500
+_LEAST_BUNDLE = 50
 _LINGER_S = 0.02
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 _CODES = frozenset(
@@ -142,6 +141,10 @@ class ContactStream(
         self._room = asyncio.Semaphore(_WINDOW)
         self._next = 0
         self._stream = 0
+        # The ordinary bundles of this stream that may still be turned away as a whole.
+        self._bundles: dict[int, list[int]] = {}
+        # What is turned away as a whole comes again in smaller ones, which find room more easily.
+        self._bundle = _BUNDLE
         self._later: set[asyncio.TimerHandle] = set()
         self._task.add_done_callback(self._ended)
 
@@ -181,7 +184,8 @@ class ContactStream(
         self._queue = deque(sorted(self._unanswered))
         self.counts.resent += sum(s.on_stream >= 0 for s in self._unanswered.values())
         self._wake.set()
-        return self._stub.SubmitContacts(metadata=(*self._metadata, (_BUNDLES, _TOGETHER)))
+        self._bundles.clear()
+        return self._stub.SubmitContacts(metadata=self._metadata)
 
     async def _write(
         self,
@@ -210,26 +214,54 @@ class ContactStream(
                 await self._wake.wait()
                 continue
             bundles = said.done() and said.result().get(_BUNDLES) == "1"
-            if bundles and len(self._queue) < _BUNDLE and not self._closing:
+            if bundles and len(self._queue) < self._bundle and not self._closing:
                 await asyncio.sleep(_LINGER_S)
             requests: list[service_pb2.SubmitContactsRequest] = []
-            while self._queue and len(requests) < (_BUNDLE if bundles else 1):
+            while self._queue and len(requests) < (self._bundle if bundles else 1):
                 sent = self._unanswered.get(self._queue.popleft())
                 if sent is not None:
                     sent.on_stream = self._stream
                     requests.append(sent.request)
-            if len(requests) == 1:
-                await call.write(requests[0])
-            elif requests:
-                await call.write(service_pb2.SubmitContactsRequest(bundle=requests))
+            await self._send(call, requests)
         await call.done_writing()
+
+    async def _send(
+        self,
+        call: grpc.aio.StreamStreamCall[
+            service_pb2.SubmitContactsRequest, service_pb2.SubmitContactsResponse
+        ],
+        requests: list[service_pb2.SubmitContactsRequest],
+    ) -> None:
+        if len(requests) == 1:
+            await call.write(requests[0])
+            return
+        urgent = [request for request in requests if request.contact.life_safety]
+        if urgent:
+            await call.write(service_pb2.SubmitContactsRequest(bundle=urgent))
+        ordinary = [request for request in requests if not request.contact.life_safety]
+        if ordinary:
+            number = self._next
+            self._next += 1
+            self._bundles[number] = [request.sequence for request in ordinary]
+            while len(self._bundles) > _WINDOW:
+                # Whether it is turned away is said at once, before any later one is.
+                del self._bundles[next(iter(self._bundles))]
+            await call.write(
+                service_pb2.SubmitContactsRequest(sequence=number, bundle=ordinary, ordinary=True)
+            )
 
     def _read(self, answer: service_pb2.SubmitContactsResponse) -> None:
         for one in answer.bundle or (answer,):
             refused = one.refused if one.HasField("refused") else None
             if refused is not None and refused.code in _RETRY:
-                self._again([one.sequence, *one.also], refused.retry_after_ms / 1000)
+                if one.whole:
+                    self._bundle = max(_LEAST_BUNDLE, self._bundle // 2)
+                    sequences = self._bundles.pop(one.sequence, [])
+                else:
+                    sequences = [one.sequence]
+                self._again(sequences, refused.retry_after_ms / 1000)
             else:
+                self._bundle = min(_BUNDLE, self._bundle + 1)
                 self._take(one)
 
     def _take(self, answer: service_pb2.SubmitContactsResponse) -> None:

@@ -1,11 +1,9 @@
 """The door: how many are inside, who is turned away, and what they are told.
 
 Turning away must cost a fraction of taking, or an overload takes the time that the work needs: it
-is decided before anything of the contact but its urgency is looked at, for many at once.
+is decided before anything of a contact but its urgency is looked at, and for a bundle of ordinary
+ones at once.
 """
-
-from collections import Counter
-from collections.abc import Sequence
 
 from services.intake import shed
 from services.runtime import log, metrics
@@ -17,12 +15,10 @@ _ALARM_S = 1.0
 
 
 class Door:
-    """The places of one process for contacts under way: `inside` are taken, and `ordinary` are for
-    those in which no life is in danger."""
+    """The places of one process for contacts under way."""
 
     def __init__(self, limit: int) -> None:
         self.inside = 0
-        self.ordinary = shed.ordinary_places(limit)
         self._limit = limit
         self._overloaded = False
         self._since_s = 0.0
@@ -36,6 +32,10 @@ class Door:
         """Whether one more may come in."""
         return shed.admits(self.inside, self._limit, life_safety)
 
+    def admits_bundle(self, count: int) -> bool:
+        """Whether `count` ordinary ones may come in together."""
+        return shed.admits_bundle(self.inside, self._limit, count)
+
     def enter(self) -> None:
         """One came in."""
         self.inside += 1
@@ -47,25 +47,24 @@ class Door:
         if self._overloaded and shed.eased(self.inside, self._limit):
             self._overloaded = False
 
-    def turn_away(self, channels: Sequence[int], urgent: int) -> Overloaded:
-        """Counts contacts of these channels, `urgent` of them life-safety, and says why they are
-        turned away and for how long."""
+    def turn_away(self, channel: int, count: int, life_safety: bool = False) -> Overloaded:
+        """Counts `count` contacts, and says why they are turned away and for how long."""
         now = monotonic_s()
         if not self._overloaded:
             self._overloaded = True
             self._since_s, self._turned_away, self._taken = now, 0, 0
-        for channel, count in Counter(channels).items():
-            metrics.CONTACTS.labels(str(channel), "overloaded").inc(count)
-        self._alarm(urgent, now)
+        metrics.CONTACTS.labels(str(channel), "overloaded").inc(count)
+        if life_safety:
+            self._alarm(now)
         after = shed.retry_after_ms(
             self._turned_away, self._taken, int((now - self._since_s) * 1000)
         )
-        self._turned_away += len(channels)
+        self._turned_away += count
         return Overloaded("intake is full; send again after the delay", after)
 
-    def _alarm(self, urgent: int, now: float) -> None:
-        self._urgent += urgent
-        if self._urgent and now - self._alarmed_s >= _ALARM_S:
+    def _alarm(self, now: float) -> None:
+        self._urgent += 1
+        if now - self._alarmed_s >= _ALARM_S:
             # Not a line for each: writing them would be the next overload.
             _log.error(
                 "a life-safety contact was turned away: intake is full", contacts=self._urgent

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
 import grpc
+from mawja.common.v1 import common_pb2
 from mawja.intake.v1 import events_pb2, service_pb2, service_pb2_grpc
 
 from services.intake.accept import call_event
@@ -21,7 +23,6 @@ from services.runtime.errors import (
     Invalid,
     MawjaError,
     NotFound,
-    Overloaded,
     Violation,
 )
 from services.runtime.identity import Caller
@@ -29,16 +30,16 @@ from services.runtime.privacy import Erased, Keyring, mask
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.topics import CALL_EVENT, partition_of
 
-UNANSWERED = 1_000
+UNANSWERED = 4_000
 """With so many contacts under way a stream is not read."""
 BUNDLES = "mawja-bundles"
 """The initial metadata by which a sender knows that it may send bundles."""
-TOGETHER = "2"
-"""The value of the same metadata by which a sender says that one refusal may answer for many."""
 _BUNDLE = 500
-# Answers to a sender of bundles wait so long for others that are still to come: a message costs
-# about as much as taking three contacts.
-_COMPANY_S = 0.01
+# Good answers to a sender of bundles wait so long for others that are still to come, with few or
+# with many under way: a message costs as much as taking two or three contacts.
+_COMPANY_S = 0.005
+_MANY = 200
+_MUCH_COMPANY_S = 0.05
 
 _Context = grpc.aio.ServicerContext
 _R = TypeVar("_R")
@@ -82,10 +83,7 @@ class IntakeServicer(service_pb2_grpc.IntakeServiceServicer):
     ) -> AsyncIterator[service_pb2.SubmitContactsResponse]:
         """Takes contacts as they come."""
         await context.send_initial_metadata(((BUNDLES, "1"),))
-        together = (BUNDLES, TOGETHER) in (context.invocation_metadata() or ())
-        stream = _Stream(
-            self._submitter, rpc.CALLER.get(), rpc.TRACEPARENT.get(), self._ending, together
-        )
+        stream = _Stream(self._submitter, rpc.CALLER.get(), rpc.TRACEPARENT.get(), self._ending)
         reading = asyncio.create_task(stream.read(request_iterator))
         stopping = asyncio.create_task(self._stop(reading))
         try:
@@ -195,18 +193,18 @@ class _Stream:
         caller: Caller,
         traceparent: str | None,
         ending: asyncio.Event,
-        together: bool,
     ) -> None:
         self._submitter = submitter
         self._caller = caller
         self._traceparent = traceparent
         self._ending = ending
-        self._together = together
         self._room = asyncio.Event()
         self._unanswered = 0
         self._bundles = False
         self._answered: list[service_pb2.SubmitContactsResponse] = []
         self._wake = asyncio.Event()
+        # A refusal does not wait for company, nor does anything when the sender has said all.
+        self._hurry = asyncio.Event()
         self._explaining: set[asyncio.Task[None]] = set()
 
     async def read(
@@ -215,43 +213,41 @@ class _Stream:
         """Submits what comes in, to the end of the sender's side."""
         try:
             async for request in request_iterator:
-                if request.bundle:
-                    self._bundles = True
-                    await self._submit(request.bundle)
+                while self._unanswered + len(self._answered) >= UNANSWERED:
+                    self._room.clear()
+                    await self._room.wait()
+                if not request.bundle:
+                    self._submit((request,))
+                    continue
+                self._bundles = True
+                if request.ordinary and not self._submitter.door.admits_bundle(len(request.bundle)):
+                    self._turn_away(request)
                 else:
-                    await self._submit((request,))
+                    self._submit(request.bundle)
         finally:
+            self._hurry.set()
             self._wake.set()
 
-    async def _submit(self, requests: Sequence[service_pb2.SubmitContactsRequest]) -> None:
-        while self._unanswered >= UNANSWERED:
-            self._room.clear()
-            await self._room.wait()
+    def _submit(self, requests: Sequence[service_pb2.SubmitContactsRequest]) -> None:
         self._unanswered += len(requests)
-        door, submit = self._submitter.door, self._submitter.submit
-        refused: list[int] = []
-        channels: list[int] = []
-        urgent = 0
         for request in requests:
             contact = request.contact
-            if door.inside >= door.ordinary and not door.admits(contact.life_safety):
-                refused.append(request.sequence)
-                channels.append(contact.channel)
-                urgent += contact.life_safety
-                continue
-            future = submit(contact, self._caller, self._traceparent)
-            future.add_done_callback(partial(self._settled, request))
-        if refused:
-            self._turn_away(refused, door.turn_away(channels, urgent))
+            try:
+                future = self._submitter.submit(contact, self._caller, self._traceparent)
+            except MawjaError as error:
+                self._refuse(request.sequence, error)
+            else:
+                future.add_done_callback(partial(self._settled, request))
 
-    def _turn_away(self, sequences: Sequence[int], error: Overloaded) -> None:
-        if not self._together:
-            for sequence in sequences:
-                self._refuse(sequence, error)
-            return
-        first, *others = sequences
+    def _turn_away(self, request: service_pb2.SubmitContactsRequest) -> None:
+        # Nothing of it is looked at, so nothing is told of its channels.
+        count = len(request.bundle)
+        error = self._submitter.door.turn_away(common_pb2.CHANNEL_UNSPECIFIED, count)
+        self._hurry.set()
         self._answer(
-            service_pb2.SubmitContactsResponse(sequence=first, refused=refusal(error), also=others)
+            service_pb2.SubmitContactsResponse(
+                sequence=request.sequence, refused=refusal(error), whole=True
+            )
         )
 
     def _settled(
@@ -294,19 +290,27 @@ class _Stream:
         self._answered.append(response)
         self._wake.set()
 
+    async def _company(self) -> None:
+        if len(self._answered) < min(_BUNDLE, self._unanswered):
+            longest = _MUCH_COMPANY_S if self._unanswered > _MANY else _COMPANY_S
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(longest):
+                    await self._hurry.wait()
+        self._hurry.clear()
+
     async def answers(
         self, reading: asyncio.Task[None]
     ) -> AsyncIterator[service_pb2.SubmitContactsResponse]:
         """The answers, until everything that was read has one. Raises Away when the process ends
         before the sender does."""
-        while not (reading.done() and not self._unanswered):
+        while not (reading.done() and not self._unanswered and not self._answered):
             self._wake.clear()
             await self._wake.wait()
-            if self._bundles and len(self._answered) < min(_BUNDLE, self._unanswered):
-                await asyncio.sleep(_COMPANY_S)
+            if self._bundles:
+                await self._company()
             while self._answered:
                 answered, self._answered = self._answered, []
-                self._unanswered -= sum(1 + len(response.also) for response in answered)
+                self._unanswered -= sum(not response.whole for response in answered)
                 self._room.set()
                 if not self._bundles:
                     for response in answered:

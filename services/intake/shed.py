@@ -9,14 +9,20 @@ SOONEST_MS = 250
 LATEST_MS = 8_000
 
 
-def ordinary_places(limit: int) -> int:
-    """How many of `limit` places are not reserved."""
-    return int(limit * (1 - RESERVED_SHARE))
-
-
 def admits(inflight: int, limit: int, life_safety: bool) -> bool:
     """Whether one more may be taken, with `inflight` under way and room for `limit`."""
-    return inflight < (limit if life_safety else ordinary_places(limit))
+    return inflight < (limit if life_safety else _ordinary(limit))
+
+
+def admits_bundle(inflight: int, limit: int, count: int) -> bool:
+    """Whether a bundle of `count` ordinary ones may be taken: as a whole or not at all, but one
+    that would take more than a quarter of the room is taken as far as there is room."""
+    room = _ordinary(limit)
+    return inflight < room if count * 4 > room else inflight + count <= room
+
+
+def _ordinary(limit: int) -> int:
+    return int(limit * (1 - RESERVED_SHARE))
 
 
 def eased(inflight: int, limit: int) -> bool:

@@ -70,7 +70,7 @@ class Submitter:
         Raises Overloaded at once; the future raises Invalid, Forbidden, Conflict or Away.
         """
         if not self.door.admits(contact.life_safety):
-            raise self.door.turn_away((contact.channel,), int(contact.life_safety))
+            raise self.door.turn_away(contact.channel, 1, contact.life_safety)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.door.enter()
         future.add_done_callback(lambda _: self.door.leave())

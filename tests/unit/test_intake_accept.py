@@ -320,6 +320,19 @@ def test_life_safety_is_turned_away_last(limit: int, inflight: int) -> None:
     assert shed.admits(limit - reserved - 1, limit, False)
 
 
+@given(st.integers(10, 10**6), st.integers(0, 10**6), st.integers(1, 500))
+def test_a_bundle_of_ordinary_ones_leaves_the_reserved_share(
+    limit: int, inflight: int, count: int
+) -> None:
+    room = int(limit * 0.8)
+    if shed.admits_bundle(inflight, limit, count):
+        assert shed.admits(inflight, limit, False)
+        # A big one is taken one by one, as far as there is room.
+        assert inflight + count <= room or count * 4 > room
+    if inflight + count <= room:
+        assert shed.admits_bundle(inflight, limit, count)
+
+
 def test_a_claim_of_the_first_version_does_not_say_since_when() -> None:
     old = Entry(b"m" * 16, 1, 2, 3).pack()[:26] + b"\xff" * 8
     assert Entry.unpack(old) == Entry(b"m" * 16, 1, 2, None, 0)

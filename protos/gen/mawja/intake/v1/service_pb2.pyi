@@ -165,16 +165,22 @@ class SubmitContactsRequest(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     CONTACT_FIELD_NUMBER: _builtins.int
     BUNDLE_FIELD_NUMBER: _builtins.int
+    ORDINARY_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The sender's number for this element; its answer carries it back."""
+    ordinary: _builtins.bool
+    """In none of the bundle's contacts a life is in danger, and `sequence` is the bundle's own number:
+    under overload it is turned away as a whole, unread, which costs next to nothing. Life-safety
+    contacts travel apart.
+    """
     @_builtins.property
     def contact(self) -> Global___Contact:
         """The contact."""
 
     @_builtins.property
     def bundle(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitContactsRequest]:
-        """Contacts that travel together, each with its own sequence and answer; then the two fields above
-        are not read. A bundle in a bundle is not read.
+        """Contacts that travel together, each with its own sequence and answer; then the contact
+        above is not read. A bundle in a bundle is not read.
         """
 
     def __init__(
@@ -183,10 +189,11 @@ class SubmitContactsRequest(_message.Message):
         sequence: _builtins.int = ...,
         contact: Global___Contact | None = ...,
         bundle: _abc.Iterable[Global___SubmitContactsRequest] | None = ...,
+        ordinary: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "contact", b"contact", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "contact", b"contact", "ordinary", b"ordinary", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -202,9 +209,11 @@ class SubmitContactsResponse(_message.Message):
     ACCEPTED_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
     BUNDLE_FIELD_NUMBER: _builtins.int
-    ALSO_FIELD_NUMBER: _builtins.int
+    WHOLE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The number that the sender gave."""
+    whole: _builtins.bool
+    """`refused` is the answer to every contact of the `ordinary` bundle with this sequence."""
     @_builtins.property
     def accepted(self) -> Global___SubmitContactResponse:
         """Kafka has it."""
@@ -217,12 +226,6 @@ class SubmitContactsResponse(_message.Message):
     def bundle(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitContactsResponse]:
         """Answers that travel together, in the place of the fields above; only to a sender of bundles."""
 
-    @_builtins.property
-    def also(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Further contacts to which `refused` is the answer too; only to a sender of bundles whose metadata
-        says `mawja-bundles: 2`. Turning many away together costs a fraction.
-        """
-
     def __init__(
         self,
         *,
@@ -230,11 +233,11 @@ class SubmitContactsResponse(_message.Message):
         accepted: Global___SubmitContactResponse | None = ...,
         refused: Global___Refusal | None = ...,
         bundle: _abc.Iterable[Global___SubmitContactsResponse] | None = ...,
-        also: _abc.Iterable[_builtins.int] | None = ...,
+        whole: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "answer", b"answer", "refused", b"refused"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "also", b"also", "answer", b"answer", "bundle", b"bundle", "refused", b"refused", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "answer", b"answer", "bundle", b"bundle", "refused", b"refused", "sequence", b"sequence", "whole", b"whole"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["accepted", "refused"]  # noqa: Y015
     _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015

@@ -78,7 +78,7 @@ class IntakeServiceServicer:
 
     def SubmitContacts(self, request_iterator, context):
         """Takes contacts as they come, with an answer for each, in any order. A refused contact does not
-        end the stream. The server reads no further than 1,000 unanswered contacts.
+        end the stream. The server reads no further than 4,000 unanswered contacts.
 
         Many contacts may travel in one message (`bundle`), which costs both sides a fraction; only to
         a server whose initial metadata says `mawja-bundles: 1`.

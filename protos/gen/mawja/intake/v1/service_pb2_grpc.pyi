@@ -42,7 +42,7 @@ class IntakeServiceStub:
     """Takes one contact. The same key with the same body gives the same answer for 7 days."""
     SubmitContacts: _grpc.StreamStreamMultiCallable[_service_pb2.SubmitContactsRequest, _service_pb2.SubmitContactsResponse]
     """Takes contacts as they come, with an answer for each, in any order. A refused contact does not
-    end the stream. The server reads no further than 1,000 unanswered contacts.
+    end the stream. The server reads no further than 4,000 unanswered contacts.
 
     Many contacts may travel in one message (`bundle`), which costs both sides a fraction; only to
     a server whose initial metadata says `mawja-bundles: 1`.
@@ -66,7 +66,7 @@ class IntakeServiceAsyncStub(IntakeServiceStub):
     """Takes one contact. The same key with the same body gives the same answer for 7 days."""
     SubmitContacts: _aio.StreamStreamMultiCallable[_service_pb2.SubmitContactsRequest, _service_pb2.SubmitContactsResponse]  # type: ignore[assignment]
     """Takes contacts as they come, with an answer for each, in any order. A refused contact does not
-    end the stream. The server reads no further than 1,000 unanswered contacts.
+    end the stream. The server reads no further than 4,000 unanswered contacts.
 
     Many contacts may travel in one message (`bundle`), which costs both sides a fraction; only to
     a server whose initial metadata says `mawja-bundles: 1`.
@@ -99,7 +99,7 @@ class IntakeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_service_pb2.SubmitContactsResponse], _abc.AsyncIterator[_service_pb2.SubmitContactsResponse]]:
         """Takes contacts as they come, with an answer for each, in any order. A refused contact does not
-        end the stream. The server reads no further than 1,000 unanswered contacts.
+        end the stream. The server reads no further than 4,000 unanswered contacts.
 
         Many contacts may travel in one message (`bundle`), which costs both sides a fraction; only to
         a server whose initial metadata says `mawja-bundles: 1`.
