@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -432,6 +433,42 @@ async def test_overload_is_refused_fast_and_life_safety_last(
             assert len(taken) == 50
             await intake_stub.SubmitContact(ask("normal again"), metadata=gateway)
         assert "a life-safety contact was turned away" in small.said
+
+
+async def test_what_the_client_was_told_to_bring_again_is_taken_once_in_the_end(
+    settings: Settings, folder: Path
+) -> None:
+    """Six clients want more places than there are, by bundles that are turned away as wholes and
+    by such that are looked at."""
+    token = issue(settings.keys, "gw", frozenset({Role.GATEWAY}), now=clock.now_ms())
+    answers: Counter[str] = Counter()
+    with intake(settings, folder, "crowded", MAWJA_INFLIGHT="1000") as crowded:
+        async with AsyncExitStack() as stack:
+            streams = [
+                ContactStream(await stack.enter_async_context(rpc.channel(crowded.target)), token)
+                for _ in range(6)
+            ]
+
+            async def send(number: int, stream: ContactStream) -> None:
+                for i in range(1500):
+                    key = f"crowd-{number}-{i}"
+
+                    def answered(
+                        answer: service_pb2.SubmitContactsResponse, key: str = key
+                    ) -> None:
+                        assert answer.HasField("accepted")
+                        answers[key] += 1
+
+                    await stream.submit(contact(key, life_safety=i % 20 == 0), answered)
+                await stream.close()
+
+            async with asyncio.timeout(60):
+                await asyncio.gather(*(send(n, stream) for n, stream in enumerate(streams)))
+        assert len(answers) == 9000
+        assert set(answers.values()) == {1}
+        assert sum(stream.counts.refused for stream in streams) > 0
+    kept = Counter(e.contact_id for e in contacts(settings))
+    assert all(kept[ids.contact_id("gw", key)] == 1 for key in answers)
 
 
 async def _ended(task: asyncio.Task[Any]) -> asyncio.Task[Any]:
