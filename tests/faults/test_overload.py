@@ -45,6 +45,7 @@ EVERYDAY = 0.5
 OFFERED = 0.97
 """Of the planned rate, that must really have been offered."""
 MOST_PER_S = 15_000
+MOST_ROUNDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +175,7 @@ def stands(settings: Settings) -> int:
 def test_what_is_too_much_is_refused_at_once_and_the_work_goes_on(
     row: Row, size: Size, settings: Settings, door: Intake, cores: tuple[int, int]
 ) -> None:
-    peak_s, flood_s, after_s = size.of(4, 2.5), size.of(7, 3), size.of(8, 2.5)
+    peak_s, flood_s, after_s = size.of(4, 2.5), size.of(6, 3), size.of(6, 2.5)
     everyday = URGENT * EVERYDAY
     plan = [Segment("warming", 2.5), Segment("usual", 2.5, EVERYDAY, everyday)]
     for number, times in enumerate(TIMES):
@@ -190,7 +191,7 @@ def test_what_is_too_much_is_refused_at_once_and_the_work_goes_on(
     # A shared machine changes its pace within seconds: what seems too little is measured again,
     # twice at most, and the median counts.
     while len(rounds) < wanted or (
-        len(rounds) < wanted + 2
+        len(rounds) < MOST_ROUNDS
         and any(work_done(rounds, number) < WORK for number in range(len(TIMES)))
     ):
         rounds.append(perform(door, settings, cores, f"flood/{len(rounds)}", *plan))
