@@ -203,6 +203,37 @@ def test_parts_stop_in_reverse_and_the_rest_is_killed_on_a_second_interruption()
     assert done == ["stop c", "stop b", "destroy b", "destroy a"]
 
 
+def test_parts_that_are_stopped_together_do_not_wait_for_one_another(tmp_path: Path) -> None:
+    meeting = threading.Barrier(3, timeout=5)
+    ended: list[str] = []
+
+    class Slow:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def alive(self) -> bool:
+            return self.name not in ended
+
+        def stop(self) -> None:
+            # Passes only when all of them are being stopped.
+            meeting.wait()
+            ended.append(self.name)
+
+        def destroy(self) -> None:
+            raise AssertionError("nobody asked for that")
+
+    care = Children()
+    parts = [care.add(Slow(name)) for name in "abc"]
+    other = care.add(child(tmp_path, FOREVER))
+    other.start()
+    care.stop_together(parts)
+    assert sorted(ended) == ["a", "b", "c"]
+    assert list(care) == [other]
+    assert other.alive()
+    care.stop()
+    assert not other.alive()
+
+
 def test_a_crashed_child_comes_back_and_its_exits_are_kept(tmp_path: Path) -> None:
     seen: list[Exit] = []
     one = Supervised(
