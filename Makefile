@@ -63,7 +63,9 @@ bench: $(STAMP) ## measure each part beside its bare floor, as ratios
 
 .PHONY: test
 test: $(STAMP) ## run the tests (on real Kafka, Valkey and SMPP)
-	$(BIN)/pytest $(ARGS)
+	@# What measures runs first, by itself; the rest mostly waits, so two at a time. 5: nothing to run.
+	$(BIN)/pytest -m "alone and not peers" $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/pytest -m "not alone and not peers" -n 2 --dist loadfile $(ARGS)
 
 .PHONY: test-peers
 test-peers: $(STAMP) ## run the tests that need other programs from Debian's packages

@@ -10,6 +10,9 @@ from services.local.progress import Silent
 from services.local.system import make_keys
 from services.runtime import topics
 from services.runtime.config import Settings
+from tests.faults.report import pytest_runtest_logreport, pytest_terminal_summary
+
+__all__ = ["pytest_runtest_logreport", "pytest_terminal_summary"]
 
 PARTITIONS = 4
 

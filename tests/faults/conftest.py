@@ -1,22 +1,20 @@
-"""The matrix' own fixtures, and its table at the end of the run."""
+"""The matrix' own fixtures."""
 
 import logging
 import random
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import asdict
 
 import pytest
-from rich.console import Console
-from rich.table import Table
 
+from tests.faults.report import PROPERTY
 from tests.faults.stage import Size
-from tests.faults.table import HEADINGS, Row, write
+from tests.faults.table import Row
 
 # Where brokers are killed on purpose, every lost connection would be told many times a second.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
-_ROWS = pytest.StashKey[list[Row]]()
 _ROW = pytest.StashKey[Row]()
 
 
@@ -50,10 +48,10 @@ def row(request: pytest.FixtureRequest) -> Iterator[Row]:
         variant=request.node.callspec.id if hasattr(request.node, "callspec") else "",
     )
     request.node.stash[_ROW] = made
-    request.config.stash.setdefault(_ROWS, []).append(made)
     started = time.monotonic()
     yield made
     made.seconds = time.monotonic() - started
+    request.node.user_properties.append((PROPERTY, asdict(made)))
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -63,25 +61,3 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = outcome.get_result()  # type: ignore[attr-defined]
     if report.when == "call" and _ROW in item.stash:
         item.stash[_ROW].passed = report.passed
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Prints the table, and writes it where `--table` says."""
-    rows = config.stash.get(_ROWS, [])
-    if not rows:
-        return
-    table = Table(*HEADINGS, title="What happens when it breaks in the middle")
-    for made in rows:
-        table.add_row(*made.cells, style=None if made.passed else "bold red")
-    # As wide as the terminal, or readable in a log.
-    console = Console(file=None, width=None if terminalreporter.isatty else 160)
-    with console.capture() as capture:
-        console.print(table)
-    terminalreporter.write_line("")
-    terminalreporter.write_line(capture.get())
-    path: Path | None = config.getoption("--table")
-    if path is not None:
-        write(rows, path, seed=config.getoption("--seed"), full=config.getoption("--full"))
-        terminalreporter.write_line(f"table: {path}, {path.with_suffix('.md')}")

@@ -31,7 +31,7 @@ from tests.faults.stage import Size
 from tests.faults.table import Row
 from tests.intake_rig import Intake, intake
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.alone]
 
 WORK = 0.90
 """Of peak, that must be done at any load."""
