@@ -1,9 +1,11 @@
 """Whether this machine's clock agrees with the others', and what follows when it does not.
 
 Redis tells its time, once a second. A wall clock that agrees is followed. One that steps away is
-not: the room keeps its own steady time, which still agrees, works on and says so. When neither
-agrees nobody here can tell who is wrong, and the process ends: a message could be given up before
-its time, or sent after it. For the same reason none begins on a clock that disagrees.
+not: the room keeps its own steady time, which still agrees, works on and says so. When both agree
+with each other and not with Redis, it is Redis's clock that has stepped (after a failover, say),
+and one wrong clock must not end every service: the room works on and says so. When all three differ
+nobody here can tell who is right, and the process ends: a message could be given up before its
+time, or sent after it. For the same reason none begins on a clock that disagrees.
 """
 
 import asyncio
@@ -26,6 +28,7 @@ class Verdict(Enum):
 
     FOLLOW = "follow"
     HOLD = "hold"
+    DOUBT = "doubt"
     LOST = "lost"
 
 
@@ -43,7 +46,9 @@ def judge(wall_ahead_ms: int, steady_ahead_ms: int) -> Verdict:
     """What follows when the wall clock and steady time are so far ahead of the reference."""
     if abs(wall_ahead_ms) <= LIMIT_MS:
         return Verdict.FOLLOW
-    return Verdict.HOLD if abs(steady_ahead_ms) <= LIMIT_MS else Verdict.LOST
+    if abs(steady_ahead_ms) <= LIMIT_MS:
+        return Verdict.HOLD
+    return Verdict.DOUBT if abs(wall_ahead_ms - steady_ahead_ms) <= LIMIT_MS else Verdict.LOST
 
 
 class Skew:
@@ -51,7 +56,7 @@ class Skew:
 
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
-        self._held = False
+        self._verdict = Verdict.FOLLOW
 
     async def begin(self) -> None:
         """Raises Stop when the wall clock disagrees with Redis's. One that cannot be asked is asked
@@ -79,15 +84,24 @@ class Skew:
                 raise Stop(_disagree(wall_ahead_ms))
             if verdict is Verdict.FOLLOW:
                 clock.follow(reading)
-            if self._held != (verdict is Verdict.HOLD):
-                self._held = not self._held
-                if self._held:
-                    _log.error(
-                        f"this machine's clock is {_far(wall_ahead_ms)} the others': set it right "
-                        "(time server); this service keeps the time that it had until then"
-                    )
-                else:
-                    _log.info("this machine's clock is right again, and is followed")
+            if verdict is not self._verdict:
+                self._verdict = verdict
+                self._tell(wall_ahead_ms)
+
+    def _tell(self, wall_ahead_ms: int) -> None:
+        match self._verdict:
+            case Verdict.HOLD:
+                _log.error(
+                    f"this machine's clock is {_far(wall_ahead_ms)} the others': set it right "
+                    "(time server); this service keeps the time that it had until then"
+                )
+            case Verdict.DOUBT:
+                _log.error(
+                    f"this machine's clock is {_far(wall_ahead_ms)} Redis's, which has stepped: "
+                    "set Redis's right (time server); this service keeps the time that it had"
+                )
+            case _:
+                _log.info("this machine's clock and Redis's agree again")
 
     async def _compare(self) -> tuple[clock.Reading, int, int]:
         """(both clocks, how far the wall clock is ahead, how far steady time is)."""
