@@ -1,5 +1,6 @@
 """Real parts for every test that needs them: a Kafka and a Valkey of its own for each module."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from tests.faults.report import pytest_runtest_logreport, pytest_terminal_summar
 __all__ = ["pytest_runtest_logreport", "pytest_terminal_summary"]
 
 PARTITIONS = 4
+
+# Where the tests are started in the background Ctrl-C is ignored, and so it would be by everything
+# that they start and want to interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

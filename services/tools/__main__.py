@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from services.local.doctor import checks
@@ -20,7 +19,7 @@ from services.local.system import make_keys, token
 from services.runtime.config import VARIABLES
 from services.runtime.errors import MawjaError
 from services.runtime.identity import Role
-from services.tools import dlq, rebuild
+from services.tools import dlq, rebuild, screen
 from services.tools.local import home_folder
 from services.tools.told import told
 
@@ -31,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-console = Console()
+console = screen.console()
 Home = Annotated[
     Path | None,
     typer.Option(help="Folder of this run's state. Default: $MAWJA_HOME, else ./.mawja"),

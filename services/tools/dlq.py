@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from services.runtime.errors import ConfigError
 from services.runtime.identity import Caller, Unauthenticated, Verifier, may
 from services.runtime.privacy import Keyring
-from services.tools import records, where
+from services.tools import records, screen, where
 from services.tools.letters import BOXES, Box, By, Letter
 from services.tools.told import told
 
@@ -31,7 +30,7 @@ MAWJA_KEYS name.
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-console = Console()
+console = screen.console()
 Home = Annotated[
     Path | None,
     typer.Option(help="Folder of the local run. Default: $MAWJA_HOME, else ./.mawja"),

@@ -71,7 +71,9 @@ def test_brokers(row: Row, size: Size, seed: int, tmp_path: Path) -> None:
                 for _ in range(kills):
                     killed = leader(on)
                     killed.kill9()
-                    time.sleep(on.rng.uniform(2, 5))
+                    # Before that the cluster still counts it among those in sync, whole or not.
+                    on.wait(lambda: not whole(on), 60, "the dead node is missed")
+                    time.sleep(on.rng.uniform(0, 3))
                     killed.start()
                     on.wait(lambda: whole(on), 90, "every replica in sync again")
                 first, second = on.rng.sample(kafka.nodes, 2)
