@@ -19,8 +19,9 @@ from services.local.system import make_keys, token
 from services.runtime.config import VARIABLES
 from services.runtime.errors import MawjaError
 from services.runtime.identity import Role
-from services.tools import dlq, rebuild, screen
+from services.tools import dlq, rebuild
 from services.tools.local import home_folder
+from services.tools.screen import console
 from services.tools.told import told
 
 app = typer.Typer(
@@ -30,7 +31,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-console = screen.console()
 Home = Annotated[
     Path | None,
     typer.Option(help="Folder of this run's state. Default: $MAWJA_HOME, else ./.mawja"),
@@ -139,7 +139,7 @@ def surge(
                 agents=made.agents,
             )
         result = run(order, Progress())
-        console.print(scorecard.render(result))
+        console().print(scorecard.render(result))
         print(f"\nreport: {report}")
         if not ended_well(result):
             raise typer.Exit(1)
@@ -189,7 +189,7 @@ def up(
                 system.start()
                 signal.signal(signal.SIGTERM, stop)
                 addresses = write_addresses(system)
-                console.print_json(addresses.read_text())
+                console().print_json(addresses.read_text())
                 print(f"\naddresses: {addresses}\nlogs: {system.logs}")
                 print("try it: mawja token --role coordinator\nstop it: Ctrl-C, or mawja down")
                 while not stopped:
@@ -234,13 +234,13 @@ def doctor(
             table.add_column(column)
         for variable in VARIABLES:
             table.add_row(variable.name, variable.default or "–", variable.meaning)
-        console.print(table)
+        console().print(table)
         return
     found = checks(home_folder(home))
     for check in found:
         mark = "[green]ok[/]" if check.ok else "[red]no[/]"
         table.add_row(mark, check.name, check.detail, check.fix)
-    console.print(table)
+    console().print(table)
     if not all(check.ok for check in found):
         raise typer.Exit(1)
 
@@ -322,7 +322,7 @@ def ledger(
                 elif watch:
                     print(balance.line(taken), flush=True)
                 else:
-                    console.print(balance.render(taken))
+                    console().print(balance.render(taken))
                 if not watch:
                     break
                 time.sleep(every)
@@ -343,7 +343,7 @@ def bench(
 
         result = run(home_folder(home), Progress())
         report.write_text(json.dumps(result, indent=2) + "\n")
-        console.print(render(result))
+        console().print(render(result))
 
 
 def main() -> None:

@@ -11,8 +11,9 @@ from rich.table import Table
 from services.runtime.errors import ConfigError
 from services.runtime.identity import Caller, Unauthenticated, Verifier, may
 from services.runtime.privacy import Keyring
-from services.tools import records, screen, where
+from services.tools import records, where
 from services.tools.letters import BOXES, Box, By, Letter
+from services.tools.screen import console
 from services.tools.told import told
 
 app = typer.Typer(
@@ -30,7 +31,6 @@ MAWJA_KEYS name.
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-console = screen.console()
 Home = Annotated[
     Path | None,
     typer.Option(help="Folder of the local run. Default: $MAWJA_HOME, else ./.mawja"),
@@ -266,4 +266,4 @@ def _print_letters(letters: list[Letter]) -> None:
             was.reason,
             letter.state,
         )
-    console.print(table)
+    console().print(table)
