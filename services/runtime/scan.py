@@ -84,7 +84,11 @@ class Scan:
                 if batches:
                     heard_s = monotonic_s()
                 elif monotonic_s() - heard_s > _SILENT_S:
-                    raise Away("Kafka does not give the records that it says it has")
+                    tp, end = next(iter(left.items()))
+                    raise Away(
+                        f"Kafka does not give the records that it says it has: {tp.topic} partition "
+                        f"{tp.partition} from {self._position(tp)} to {end} ({len(left)} such)"
+                    )
                 for tp, records in batches.items():
                     count += self._take(tp, records, ends[tp], each)
                 for tp in [tp for tp, end in left.items() if self._position(tp) >= end]:
