@@ -86,8 +86,9 @@ class Scan:
                 elif monotonic_s() - heard_s > _SILENT_S:
                     tp, end = next(iter(left.items()))
                     raise Away(
-                        f"Kafka does not give the records that it says it has: {tp.topic} partition "
-                        f"{tp.partition} from {self._position(tp)} to {end} ({len(left)} such)"
+                        "Kafka does not give the records that it says it has: "
+                        f"{tp.topic} partition {tp.partition} from {self._position(tp)} to {end} "
+                        f"({len(left)} such)"
                     )
                 for tp, records in batches.items():
                     count += self._take(tp, records, ends[tp], each)
