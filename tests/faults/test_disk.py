@@ -176,8 +176,8 @@ def test_disk_full(row: Row, size: Size, seed: int, tmp_path: Path) -> None:
 
             def ask(times: int) -> None:
                 assert on.run is not None
-                for number in range(times):
-                    tried.append(present.contact(f"full-{number}", on.run.ledger))
+                for _ in range(times):
+                    tried.append(present.contact(f"full-{len(tried)}", on.run.ledger))
                     code, why = try_one(on, tried[-1])
                     answers[code] += 1
                     details.add(why)
