@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("fault matrix")
     group.addoption("--full", action="store_true", help="the fault matrix at its full size")
     group.addoption("--seed", type=int, default=1, help="of every chance in the fault matrix")
-    group.addoption("--table", type=Path, help="write the fault matrix here (.json, and .md)")
+    group.addoption("--table", type=Path, help="add the rows to the table here (.json, and .md)")
 
 
 @pytest.fixture(scope="module")

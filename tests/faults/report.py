@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.table import HEADINGS, Row, write
+from tests.faults.table import HEADINGS, Row, read, write
 
 PROPERTY = "row of the fault matrix"
 _rows: list[Row] = []
@@ -25,11 +25,13 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Prints the table, and writes it where `--table` says."""
-    if not _rows:
+    """Prints the table below what stands where `--table` says, and writes both there."""
+    if not _rows or hasattr(config, "workerinput"):  # Another process gave the tests, and tells.
         return
+    path: Path | None = config.getoption("--table")
+    rows = [*read(path), *_rows] if path is not None else _rows
     table = Table(*HEADINGS, title="What happens when it breaks in the middle")
-    for made in _rows:
+    for made in rows:
         table.add_row(*made.cells, style=None if made.passed else "bold red")
     # As wide as the terminal, or readable in a log.
     console = Console(file=None, width=None if terminalreporter.isatty else 160)
@@ -37,7 +39,6 @@ def pytest_terminal_summary(
         console.print(table)
     terminalreporter.write_line("")
     terminalreporter.write_line(capture.get())
-    path: Path | None = config.getoption("--table")
     if path is not None:
-        write(_rows, path, seed=config.getoption("--seed"), full=config.getoption("--full"))
+        write(rows, path, seed=config.getoption("--seed"), full=config.getoption("--full"))
         terminalreporter.write_line(f"table: {path}, {path.with_suffix('.md')}")

@@ -6,7 +6,7 @@ finds is kept whether it passes or not, and `make faults` prints and writes all 
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,6 +105,13 @@ def _count(report: "Report", name: str) -> int:
     return value
 
 
+def read(path: Path) -> list[Row]:
+    """The rows that `write` left at `path`; none where there is no such file."""
+    if not path.exists():
+        return []
+    return [Row(**row) for row in json.loads(path.read_text())["rows"]]
+
+
 def write(rows: Sequence[Row], path: Path, *, seed: int, full: bool) -> None:
     """The table as JSON (`path`) and beside it as Markdown (the same name, .md)."""
     # Here, so that a run of other tests need not load what a surge is made of.
@@ -115,25 +122,12 @@ def write(rows: Sequence[Row], path: Path, *, seed: int, full: bool) -> None:
         "seed": seed,
         "full": full,
         "machine": on,
-        "rows": [
-            {
-                "fault": row.fault,
-                "variant": row.variant,
-                "must": row.must,
-                "passed": row.passed,
-                "lost": row.lost,
-                "duplicate_cases": row.duplicate_cases,
-                "duplicate_messages": row.duplicate_messages,
-                "figures": row.figures,
-                "seconds": round(row.seconds, 1),
-            }
-            for row in rows
-        ],
+        "rows": [asdict(row) for row in rows],
     }
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     lines = [
         f"Seed {seed}, {'full' if full else 'short'} size, {on['cores']} cores of {on['cpu']}, "
-        f"{sum(row.seconds for row in rows) / 60:,.0f} minutes, "
+        f"{sum(row.seconds for row in rows) / 60:,.0f} minutes of rows, "
         f"{sum(row.passed for row in rows)} of {len(rows)} rows green. "
         "L/C/S = acknowledged contacts lost / duplicate cases / duplicate SMS at the carrier.",
         "",
