@@ -13,9 +13,10 @@ from services.broadcast.worker import PLAN, Partition
 from services.runtime.consume import Worker
 from services.runtime.replies import Replies
 from services.runtime.service import Service, main
-from services.runtime.store import PartitionView, Views
+from services.runtime.store import PartitionView
 from services.runtime.tail import Tail
 from services.runtime.topics import MESSAGE_STATUS, partition_of
+from services.runtime.views import Views
 
 
 async def build(service: Service) -> None:

@@ -8,7 +8,8 @@ from services.broadcast.sender import Sender
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer
 from services.runtime.replies import Replies
-from services.runtime.store import Item, PartitionView, Views
+from services.runtime.store import Item, PartitionView
+from services.runtime.views import Views
 
 
 @dataclass(frozen=True, slots=True)

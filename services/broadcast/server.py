@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from services.runtime.privacy import Keyring
     from services.runtime.produce import Producer
     from services.runtime.replies import Replies
-    from services.runtime.store import Views
     from services.runtime.tail import Tail
+    from services.runtime.views import Views
 
 DEFAULT_VALID_MS = 3600 * 1000
 Changes = tuple[list[events_pb2.MessageChange], int]

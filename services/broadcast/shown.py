@@ -15,7 +15,8 @@ from services.broadcast.messages import Message
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import Away
 from services.runtime.replies import Replies
-from services.runtime.store import Item, PartitionView, Views
+from services.runtime.store import Item, PartitionView
+from services.runtime.views import Views
 
 ROOM = "broadcast"
 TTL_S = 7 * 24 * 3600

@@ -10,9 +10,10 @@ from services.dedup.worker import PLAN, Dedup
 from services.runtime.consume import Context, Worker
 from services.runtime.replies import Replies
 from services.runtime.service import Service, main
-from services.runtime.store import Item, PartitionView, Views
+from services.runtime.store import Item, PartitionView
 from services.runtime.tail import Tail
 from services.runtime.topics import CASE
+from services.runtime.views import Views
 
 
 async def build(service: Service) -> None:

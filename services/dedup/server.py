@@ -23,9 +23,9 @@ from services.runtime.own import Record
 from services.runtime.privacy import Erased, Keyring
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.replies import Replies
-from services.runtime.store import Views
 from services.runtime.tail import Tail
 from services.runtime.topics import DEDUP_COMMAND
+from services.runtime.views import Views
 
 if TYPE_CHECKING:
     import grpc

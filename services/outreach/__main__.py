@@ -12,7 +12,7 @@ from services.outreach.worker import PLAN, OutreachWork
 from services.runtime.consume import Worker
 from services.runtime.errors import ConfigError
 from services.runtime.service import Service, main
-from services.runtime.store import Views
+from services.runtime.views import Views
 
 _KEEP_S = 1.0
 

@@ -16,7 +16,7 @@ from services.runtime.errors import Forbidden, Invalid, Violation
 if TYPE_CHECKING:
     import grpc
 
-    from services.runtime.store import Views
+    from services.runtime.views import Views
 
 _PAGE = 50
 _DUE = events_pb2.CALLBACK_STATE_DUE

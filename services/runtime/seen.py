@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from services.runtime import rpc
 from services.runtime.errors import NotFound
-from services.runtime.store import Views
+from services.runtime.views import Views
 
 _Thing = TypeVar("_Thing")
 

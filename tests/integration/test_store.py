@@ -15,7 +15,8 @@ from services.local.valkey import LocalValkey
 from services.runtime import stop, store
 from services.runtime.errors import Away, Stop
 from services.runtime.replies import Replies
-from services.runtime.store import IndexOp, Item, PartitionView, Views, sentinel_key
+from services.runtime.store import IndexOp, Item, PartitionView, sentinel_key
+from services.runtime.views import Views
 
 PARTITIONS = 2
 
