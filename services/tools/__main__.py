@@ -339,7 +339,8 @@ def bench(
 ) -> None:
     """Measure each part beside its bare floor, in one run, as ratios."""
     with _errors():
-        from services.tools.bench import render, run
+        from services.tools.bench.render import render
+        from services.tools.bench.run import run
 
         result = run(home_folder(home), Progress())
         report.write_text(json.dumps(result, indent=2) + "\n")

@@ -12,11 +12,16 @@ from services.local.parts import Parts
 from services.local.progress import Silent
 from services.local.smsc.record import Submit
 from services.runtime import rpc
-from services.tools import bench, bench_floor
+from services.tools.bench.contacts import contacts
+from services.tools.bench.figures import Run
+from services.tools.bench.floor import Echo
+from services.tools.bench.loads import Bundled, Stream, Unary, measure
+from services.tools.bench.render import render
+from services.tools.bench.sms import rate_of, while_it_sends
 
 
-def made() -> bench.Run:
-    return bench.Run(Parts(Path("nowhere")), Silent(), Path("keys"), iter(()))
+def made() -> Run:
+    return Run(Parts(Path("nowhere")), Silent(), Path("keys"), iter(()))
 
 
 def submit(t: float) -> Submit:
@@ -38,7 +43,7 @@ def test_a_figure_tells_how_far_its_runs_lie_apart() -> None:
 def test_the_rate_is_that_of_the_middle() -> None:
     """Start and end, when the window is not full, count for nothing."""
     times = [0.0, *(10 + i / 100 for i in range(98)), 99.0]
-    assert bench._rate([submit(t) for t in times]) == pytest.approx(100.0, rel=0.01)
+    assert rate_of([submit(t) for t in times]) == pytest.approx(100.0, rel=0.01)
 
 
 def test_parts_are_counted_as_they_come(tmp_path: Path) -> None:
@@ -46,7 +51,7 @@ def test_parts_are_counted_as_they_come(tmp_path: Path) -> None:
     record.write_text("an old line\n" * 3)
 
     async def write() -> None:
-        waiting = asyncio.create_task(asyncio.to_thread(bench._while_it_sends, record, 5))
+        waiting = asyncio.create_task(asyncio.to_thread(while_it_sends, record, 5))
         for _ in range(5):
             await asyncio.sleep(0.03)
             assert not waiting.done()
@@ -62,7 +67,7 @@ def test_a_report_without_everything_can_be_shown() -> None:
     console = Console(width=120)
     with console.capture() as shown:
         console.print(
-            bench.render(
+            render(
                 {
                     "machine": {"cpu": "Some CPU", "cores": 2, "python": "3.11"},
                     "unary": {"ratio": figure},
@@ -78,24 +83,24 @@ def test_a_report_without_everything_can_be_shown() -> None:
 
 
 def test_the_contacts_are_those_of_a_surge() -> None:
-    found = [next(bench._contacts()) for _ in range(2)]
+    found = [next(contacts()) for _ in range(2)]
     assert all(one.drill and one.source == "bench" for one in found)
-    many = bench._contacts()
+    many = contacts()
     keys = {next(many).idempotency_key for _ in range(2000)}
     assert len(keys) == 2000
 
 
 async def test_the_floor_answers_everything_with_an_answer_of_the_same_size() -> None:
     server = grpc.aio.server()
-    service_pb2_grpc.add_IntakeServiceServicer_to_server(bench_floor.Echo(), server)
+    service_pb2_grpc.add_IntakeServiceServicer_to_server(Echo(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     requests = [service_pb2.Contact(idempotency_key=f"k{i}") for i in range(50)]
     try:
         async with rpc.channel(f"127.0.0.1:{port}") as channel:
             stub = service_pb2_grpc.IntakeServiceStub(channel)
-            for load in (bench.Unary, bench.Stream, bench.Bundled):
-                before, between, after = await bench._measure(load(stub, (), requests), dict)
+            for load in (Unary, Stream, Bundled):
+                before, between, after = await measure(load(stub, (), requests), dict)
                 assert (before.count, between.count, after.count) == (0, 50, 50)
             answer = await stub.SubmitContact(service_pb2.SubmitContactRequest())
             assert len(answer.contact_id) == 36

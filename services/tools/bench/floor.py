@@ -122,9 +122,9 @@ async def smpp(port: int, rows: Sequence[dict[str, Any]], window: int) -> int:
 
 
 def main() -> int:
-    """`python -m services.tools.bench_floor echo|smpp`."""
+    """`python -m services.tools.bench.floor echo|smpp`."""
     parser = argparse.ArgumentParser(
-        prog="python -m services.tools.bench_floor",
+        prog="python -m services.tools.bench.floor",
         description="A bare floor for `mawja bench`; not for anything else.",
     )
     floors = parser.add_subparsers(dest="floor", required=True)
