@@ -15,7 +15,8 @@ from services.broadcast import segments
 from services.local.smsc.record import Submit
 from services.runtime import ids, topics
 from services.runtime.produce import Header
-from services.runtime.smpp import Status, split_header
+from services.runtime.smpp import Status
+from services.runtime.smpp_text import split_header
 from services.runtime.topics import Topic
 
 START_MS = 1_700_000_000_000

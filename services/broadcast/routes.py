@@ -31,7 +31,7 @@ import yaml
 from services.broadcast.carriers.deliver import Dialect, IdFormat
 from services.runtime.errors import ConfigError
 from services.runtime.numbers import SYNTHETIC
-from services.runtime.smpp import Alphabet
+from services.runtime.smpp_text import Alphabet
 
 Validity = Literal["absolute", "relative", "none"]
 

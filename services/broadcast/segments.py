@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from services.runtime.smpp import (
+from services.runtime.smpp_text import (
     GSM7_ESCAPED,
     Alphabet,
     Concat,
@@ -50,7 +50,7 @@ MAX_PARTS = 255
 """The concatenation header counts parts in one octet."""
 
 decode = decode_payload
-"""Text and concatenation of one received payload; see ``services.runtime.smpp``."""
+"""Text and concatenation of one received payload; see ``services.runtime.smpp_text``."""
 join = join_payloads
 """Text of a message from the payloads of all its parts, in order."""
 

@@ -3,7 +3,7 @@
 In 2018 a test in Hawaii that looked like the live alert was taken for one, for 38 minutes.
 """
 
-from services.runtime.smpp import Alphabet
+from services.runtime.smpp_text import Alphabet
 
 _LATIN_MARK = "DRILL: "
 _ARABIC_MARK = "تمرين DRILL: "

@@ -20,7 +20,7 @@ from services.local.system import token
 from services.runtime import rpc, topics
 from services.runtime.identity import Role
 from services.runtime.scan import Scan
-from services.runtime.smpp import Alphabet
+from services.runtime.smpp_text import Alphabet
 from tests.broadcast_rig import PARTITIONS, Rig, running, wait_until
 
 URGENT, NORMAL, BULK = common_pb2.LANE_URGENT, common_pb2.LANE_NORMAL, common_pb2.LANE_BULK

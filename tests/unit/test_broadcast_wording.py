@@ -3,7 +3,7 @@
 import pytest
 
 from services.broadcast import segments, wording
-from services.runtime.smpp import Alphabet
+from services.runtime.smpp_text import Alphabet
 
 
 @pytest.mark.parametrize(

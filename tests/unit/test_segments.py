@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from services.broadcast import segments
 from services.broadcast.segments import Alphabet, Encoding, TextError
-from services.runtime.smpp import GSM7_BASIC, GSM7_EXTENSION
+from services.runtime.smpp_text import GSM7_BASIC, GSM7_EXTENSION
 
 GSM7_TEXT = st.text(GSM7_BASIC.replace("\x1b", "") + "".join(GSM7_EXTENSION.values()), max_size=700)
 ARABIC = "السلام عليكم، تم استلام بلاغكم رقم ٤٥ وسنعاود الاتصال بكم. "

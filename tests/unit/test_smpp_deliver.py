@@ -10,6 +10,7 @@ from services.broadcast.carriers.base import InboundMessage, Receipt, ReceiptSta
 from services.broadcast.carriers.deliver import Dialect
 from services.broadcast.carriers.errors import BY_STATUS, SendError, error_of
 from services.runtime import smpp
+from services.runtime.smpp_text import Concat, concat_header
 
 TEXT = (
     b"id:0123456789 sub:001 dlvrd:001 submit date:2601010203 done date:2601010204 "
@@ -126,7 +127,7 @@ def test_an_inbound_stop_in_arabic() -> None:
 
 def test_identity_is_equal_for_a_redelivery_and_differs_for_another_part() -> None:
     def identity(payload: bytes, sequence: int) -> bytes:
-        header = smpp.concat_header(5, 2, sequence)
+        header = concat_header(5, 2, sequence)
         message = smpp34.DeliverSm(
             "999512345678",
             "2021",
@@ -136,7 +137,7 @@ def test_identity_is_equal_for_a_redelivery_and_differs_for_another_part() -> No
         )
         event = deliver.read(message, Dialect())
         assert isinstance(event, InboundMessage)
-        assert event.concat == smpp.Concat(5, 2, sequence)
+        assert event.concat == Concat(5, 2, sequence)
         return event.identity
 
     assert identity(b"a", 1) == identity(b"a", 1)
@@ -156,7 +157,7 @@ def test_parts_by_parameters_and_long_payloads_are_read() -> None:
     )
     event = deliver.read(message, Dialect())
     assert isinstance(event, InboundMessage)
-    assert (event.text, event.concat) == ("x" * 300, smpp.Concat(7, 2, 1))
+    assert (event.text, event.concat) == ("x" * 300, Concat(7, 2, 1))
 
 
 @settings(max_examples=400, deadline=None)

@@ -17,7 +17,8 @@ from services.local.smsc.record import (
     read_record,
     reassemble,
 )
-from services.runtime.smpp import Alphabet, Status, split_header
+from services.runtime.smpp import Status
+from services.runtime.smpp_text import Alphabet, split_header
 
 LONG = "تم استلام بلاغكم، وسنعاود الاتصال بكم في أقرب وقت ممكن. " * 3
 

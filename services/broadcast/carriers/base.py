@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from services.broadcast.carriers.errors import SendError
-from services.runtime.smpp import Alphabet, Concat
+from services.runtime.smpp_text import Alphabet, Concat
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from smpp34 import DeliverSm
 
 from services.broadcast.carriers.base import InboundMessage, Receipt, ReceiptState
 from services.runtime import smpp
+from services.runtime.smpp_text import Alphabet, Concat, decode_payload
 
 IdFormat = Literal["same", "hex_to_dec", "dec_to_hex"]
 
@@ -30,7 +31,7 @@ class Dialect:
     """
 
     id_format: IdFormat = "same"
-    alphabet: smpp.Alphabet = smpp.Alphabet.GSM7
+    alphabet: Alphabet = Alphabet.GSM7
     utc_offset_min: int = 0
     inbound_id_tag: int = smpp.TAG_RECEIPTED_MESSAGE_ID
 
@@ -116,7 +117,7 @@ def _inbound(
     message: DeliverSm, payload: bytes, tlvs: dict[int, bytes], dialect: Dialect
 ) -> InboundMessage:
     udhi = bool(message.esm_class & smpp.ESM_UDHI)
-    decoded = smpp.decode_payload(payload, message.data_coding, udhi, dialect.alphabet)
+    decoded = decode_payload(payload, message.data_coding, udhi, dialect.alphabet)
     concat = decoded.concat or _sar(tlvs)
     sender = _address(message.source_addr, message.source_addr_ton)
     destination = _address(message.destination_addr, message.dest_addr_ton)
@@ -136,13 +137,13 @@ def _inbound(
     )
 
 
-def _sar(tlvs: dict[int, bytes]) -> smpp.Concat | None:
+def _sar(tlvs: dict[int, bytes]) -> Concat | None:
     reference = _short(tlvs.get(smpp.TAG_SAR_MSG_REF_NUM))
     total = int.from_bytes(tlvs.get(smpp.TAG_SAR_TOTAL_SEGMENTS, b""), "big")
     sequence = int.from_bytes(tlvs.get(smpp.TAG_SAR_SEGMENT_SEQNUM, b""), "big")
     if reference is None or not 1 <= sequence <= total <= 255:
         return None
-    return smpp.Concat(reference, total, sequence)
+    return Concat(reference, total, sequence)
 
 
 def _short(value: bytes | None) -> int | None:

@@ -36,7 +36,8 @@ from services.broadcast.carriers.deliver import read
 from services.broadcast.carriers.errors import SendError, error_of
 from services.broadcast.carriers.link import BindFailed, Link, Sent
 from services.broadcast.carriers.submit import Batch, Waiting, encode
-from services.runtime.smpp import Alphabet, Frame, Status
+from services.runtime.smpp import Frame, Status
+from services.runtime.smpp_text import Alphabet
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import smpp34
 
 from services.broadcast.carriers.base import OutPart, SubmitOutcome
 from services.broadcast.carriers.errors import SendError
-from services.runtime import smpp
+from services.runtime import smpp, smpp_time
 
 _TON_UNKNOWN, _TON_INTERNATIONAL, _TON_ALPHANUMERIC = 0, 1, 5
 _NPI_UNKNOWN, _NPI_E164 = 0, 1
@@ -58,9 +58,9 @@ def encode(part: OutPart, sequence: int) -> bytes | SendError:
     validity = ""
     try:
         if part.not_after is not None:
-            validity = smpp.absolute_time(part.not_after)
+            validity = smpp_time.absolute_time(part.not_after)
         elif part.validity_s is not None:
-            validity = smpp.relative_time(part.validity_s)
+            validity = smpp_time.relative_time(part.validity_s)
         reference = part.reference.to_bytes(2, "big")
         return smpp34.SubmitSm(
             source,

@@ -11,7 +11,7 @@ import json
 
 from services.local.smsc.profile import ProfileError
 from services.local.smsc.server import SmsCentre
-from services.runtime.smpp import Alphabet
+from services.runtime.smpp_text import Alphabet
 
 _MAX_LINE = 1 << 20
 

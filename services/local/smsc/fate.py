@@ -13,6 +13,7 @@ from services.local.smsc.profile import Profile
 from services.local.smsc.session import Session
 from services.runtime import smpp
 from services.runtime.smpp import Status
+from services.runtime.smpp_time import read_time
 
 _EARLY_RECEIPT_GAP_S = 0.03
 _STAT = {2: b"DELIVRD", 3: b"EXPIRED", 5: b"UNDELIV"}
@@ -128,6 +129,6 @@ def id_tlv(message_id: str) -> smpp34.Tlv:
 def until_of(validity: str, now: float) -> float | None:
     """When the part stops being worth delivering; a broken date has already passed."""
     try:
-        return smpp.read_time(validity, now)
+        return read_time(validity, now)
     except ValueError:
         return now

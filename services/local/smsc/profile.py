@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 import yaml
 
-from services.runtime.smpp import Alphabet, Status
+from services.runtime.smpp import Status
+from services.runtime.smpp_text import Alphabet
 
 _Z99 = 2.3263478740408408
 """The 99th percentile of the standard normal distribution."""

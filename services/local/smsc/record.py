@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.runtime.smpp import Alphabet, Concat, join_payloads
+from services.runtime.smpp_text import Alphabet, Concat, join_payloads
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from services.local.smsc.schedule import Schedule
 from services.local.smsc.session import Session
 from services.runtime import smpp
 from services.runtime.smpp import Frame, Status
+from services.runtime.smpp_text import split_header
 
 _log = logging.getLogger(__name__)
 
@@ -167,7 +168,7 @@ class SmsCentre:
                         data_coding=message.data_coding,
                         udhi=udhi,
                         payload=payload,
-                        concat=smpp.split_header(payload)[0] if udhi else None,
+                        concat=split_header(payload)[0] if udhi else None,
                         reference=int.from_bytes(reference, "big") if reference else None,
                         validity=message.validity_period,
                         carrier_id=None if number is None else str(number),
