@@ -30,6 +30,8 @@ class Room:
     input: Topic
     log: Topic
     pause_s: float = 0.0
+    kind: type["Work"] | None = None
+    """What works, where it is not `Work` itself."""
     works: list["Work"] = field(default_factory=list)
     seen: Counter[tuple[int, int]] = field(default_factory=Counter)
     before_append: Callable[[Sequence[Record]], Awaitable[None]] | None = None
@@ -40,7 +42,7 @@ class Room:
     tables: list[Record] = field(default_factory=list)
 
     def make(self, context: Context) -> "Work":
-        work = Work(self, context)
+        work = (self.kind or Work)(self, context)
         self.works.append(work)
         return work
 
@@ -155,6 +157,37 @@ async def running(
             await started.producer.stop()
 
 
+async def die_at_each_stage(settings: Settings, made: Plan, room: Room) -> None:
+    """Kills a worker that was given something before it appends, and the next one after it: neither
+    commits."""
+    killed = asyncio.Event()
+
+    async def die(records: Sequence[Record]) -> None:
+        if records and not killed.is_set():
+            killed.set()
+            await asyncio.Event().wait()
+
+    for stage in ("before_append", "after_append"):
+        killed.clear()
+        setattr(room, stage, die)
+        started = await start(settings, made, room, stage)
+        await asyncio.wait_for(killed.wait(), 30)
+        await started.kill()
+        setattr(room, stage, None)
+
+
+async def until_shared(first: Running, second: Running) -> None:
+    """Waits until each has its half of the partitions."""
+    # Each takes its own over when it is ready: not at the same moment.
+    await until(
+        lambda: (
+            len(second.worker.partitions) == 2
+            and sorted(first.worker.partitions + second.worker.partitions) == [0, 1, 2, 3]
+        ),
+        40,
+    )
+
+
 async def until(true: Callable[[], bool], timeout_s: float = 30) -> None:
     deadline = time.monotonic() + timeout_s
     while not true():
@@ -193,9 +226,12 @@ def decided(settings: Settings, room: Room, topic: Topic | None = None) -> Count
     return found
 
 
-async def until_decided(settings: Settings, room: Room, count: int, timeout_s: float = 40) -> None:
+async def until_decided(
+    settings: Settings, room: Room, count: int, topic: Topic | None = None, timeout_s: float = 40
+) -> None:
+    """Waits for as many decisions on inputs of `topic`, or of the room's own input."""
     deadline = time.monotonic() + timeout_s
-    while (found := len(decided(settings, room))) < count:
+    while (found := len(decided(settings, room, topic))) < count:
         assert time.monotonic() < deadline, f"{found} of {count}"
         await asyncio.sleep(0.1)
 

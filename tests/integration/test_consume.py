@@ -46,6 +46,7 @@ from tests.worker_rig import (
     committed,
     dead_letters,
     decided,
+    die_at_each_stage,
     ends,
     plan,
     running,
@@ -53,6 +54,7 @@ from tests.worker_rig import (
     start,
     until,
     until_decided,
+    until_shared,
 )
 
 
@@ -63,14 +65,7 @@ async def test_each_input_once_through_1_2_1_replicas(settings: Settings) -> Non
     async with running(settings, made, room, "a") as first:
         await until(lambda: sum(room.seen.values()) > 20)
         async with running(settings, made, room, "b") as second:
-            # Each takes its own over when it is ready: not at the same moment.
-            await until(
-                lambda: (
-                    len(second.worker.partitions) == 2
-                    and sorted(first.worker.partitions + second.worker.partitions) == [0, 1, 2, 3]
-                ),
-                40,
-            )
+            await until_shared(first, second)
             await say(settings, CONTACT_ACCEPTED, [b"x"] * 400)
             await asyncio.sleep(0.3)
         await until(lambda: len(first.worker.partitions) == 4, 40)
@@ -87,20 +82,7 @@ async def test_a_kill_between_append_and_commit_decides_nothing_twice(settings: 
     room = Room(CALL_EVENT, CASE)
     made = plan(room, "g2")
     await say(settings, CALL_EVENT, [b"%d" % i for i in range(200)])
-    killed = asyncio.Event()
-
-    async def die(_: Sequence[Record]) -> None:
-        if not killed.is_set():
-            killed.set()
-            await asyncio.Event().wait()
-
-    for stage in ("before_append", "after_append"):
-        killed.clear()
-        setattr(room, stage, die)
-        started = await start(settings, made, room, stage)
-        await asyncio.wait_for(killed.wait(), 30)
-        await started.kill()
-        setattr(room, stage, None)
+    await die_at_each_stage(settings, made, room)
     async with running(settings, made, room, "last"):
         await until_decided(settings, room, 200)
     assert set(decided(settings, room).values()) == {1}
@@ -262,7 +244,6 @@ async def test_a_table_is_read_whole_before_work_and_followed_afterwards(
     settings: Settings,
 ) -> None:
     await say(settings, OPT_OUT, [b"t%d" % i for i in range(12)])
-    room = Room(INBOUND_MESSAGE, MESSAGE_STATUS)
     handed: list[bytes] = []
     worked = Work.work
 
@@ -271,19 +252,12 @@ async def test_a_table_is_read_whole_before_work_and_followed_afterwards(
             handed.extend(r.value or b"" for r in records if r.topic == OPT_OUT.name)
             await worked(self, records)
 
-    made = plan(room, "g8", tables=(OPT_OUT,))
-    producer = Producer(settings.kafka, "g8")
-    await producer.start()
-    worker = Worker(settings, made, producer, lambda context: Follows(room, context), "r")
-    task = asyncio.create_task(worker.run())
-    await until(lambda: worker.ready)
-    assert sorted(r.value or b"" for r in room.tables) == sorted(b"t%d" % i for i in range(12))
-    await say(settings, OPT_OUT, [b"later"] * 4)
-    await until(lambda: len(handed) == 4)
-    assert handed == [b"later"] * 4
-    worker.stop()
-    await task
-    await producer.stop()
+    room = Room(INBOUND_MESSAGE, MESSAGE_STATUS, kind=Follows)
+    async with running(settings, plan(room, "g8", tables=(OPT_OUT,)), room):
+        assert sorted(r.value or b"" for r in room.tables) == sorted(b"t%d" % i for i in range(12))
+        await say(settings, OPT_OUT, [b"later"] * 4)
+        await until(lambda: len(handed) == 4)
+        assert handed == [b"later"] * 4
     assert committed(settings, "g8", OPT_OUT) == {}, "a table has no position of its own"
 
 
@@ -349,7 +323,6 @@ async def test_records_read_while_taking_over_are_not_worked_on_too_early(
 ) -> None:
     """Kafka's client reads on from the committed offset while the takeover is still folding the
     log, which says that the work went further: those records must not be decided again."""
-    room = Room(RECEIPT, CASE)
     base = (await ends(settings, RECEIPT))[0]
     await say(settings, RECEIPT, [b"%d" % i for i in range(300)], partitions=1)
     producer = Producer(settings.kafka, "last-owner")
@@ -370,16 +343,10 @@ async def test_records_read_while_taking_over_are_not_worked_on_too_early(
             # The takeover lasts: a fetch that began meanwhile has time to bring records.
             await asyncio.sleep(1.0)
 
-    producer = Producer(settings.kafka, "g12")
-    await producer.start()
-    worker = Worker(settings, plan(room, "g12"), producer, lambda c: Slow(room, c), "r")
-    task = asyncio.create_task(worker.run())
-    await until(lambda: worker.ready)
-    await say(settings, RECEIPT, [b"new"], partitions=1)
-    await until(lambda: (0, base + 300) in room.seen)
-    worker.stop()
-    await task
-    await producer.stop()
+    room = Room(RECEIPT, CASE, kind=Slow)
+    async with running(settings, plan(room, "g12"), room):
+        await say(settings, RECEIPT, [b"new"], partitions=1)
+        await until(lambda: (0, base + 300) in room.seen)
     assert dict(room.seen) == {(0, base + 300): 1}
 
 

@@ -43,6 +43,7 @@ from tests.worker_rig import (
     at,
     dead_letters,
     decided,
+    die_at_each_stage,
     ends,
     plan,
     running,
@@ -50,6 +51,7 @@ from tests.worker_rig import (
     start,
     until,
     until_decided,
+    until_shared,
 )
 
 BY = By("admin", "a test")
@@ -89,11 +91,7 @@ GOOD = contact(1, common_pb2.CHANNEL_VOICE)
 
 
 async def until_replayed(settings: Settings, room: Room, dead: Topic, count: int) -> None:
-    for _ in range(300):
-        if len(decided(settings, room, dead)) >= count:
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"{len(decided(settings, room, dead))} of {count} replays")
+    await until_decided(settings, room, count, dead, timeout_s=30)
 
 
 async def test_a_mended_letter_is_worked_once_and_a_second_replay_is_refused(
@@ -192,21 +190,8 @@ async def test_a_kill_between_a_replays_effect_and_its_commit(
 
     waiting = await in_box(settings, "outreach", mend)
     assert len(waiting) == 40
-    killed = asyncio.Event()
-
-    async def die(records: Sequence[Record]) -> None:
-        if records and not killed.is_set():
-            killed.set()
-            await asyncio.Event().wait()
-
     room.seen.clear()
-    for stage in ("before_append", "after_append"):
-        killed.clear()
-        setattr(room, stage, die)
-        started = await start(settings, made, room, stage)
-        await asyncio.wait_for(killed.wait(), 30)
-        await started.kill()
-        setattr(room, stage, None)
+    await die_at_each_stage(settings, made, room)
     async with running(settings, made, room, "last"):
         await until_replayed(settings, room, OUTREACH_DEAD, 8)
         await until(
@@ -397,13 +382,7 @@ async def test_while_a_version_that_reads_more_joins_each_partition_has_one_owne
         await say(settings, QUEUED_URGENT, [b"x"] * 40)
         await until_decided(settings, old, 40)
         async with running(settings, plan(new, "d7", INTAKE_DEAD), new, "new") as second:
-            await until(
-                lambda: (
-                    len(second.worker.partitions) == 2
-                    and sorted(first.worker.partitions + second.worker.partitions) == [0, 1, 2, 3]
-                ),
-                40,
-            )
+            await until_shared(first, second)
             await say(settings, QUEUED_URGENT, [b"x"] * 40)
             await until_decided(settings, old, 80)
     assert set(decided(settings, old).values()) == {1}
