@@ -13,12 +13,13 @@ from kafka.admin import KafkaAdminClient
 from mawja.common.v1 import common_pb2
 
 from services.runtime.config import Settings
-from services.runtime.consume import Context, PartitionWork, Plan, Worker
+from services.runtime.consume import Worker
 from services.runtime.letters import source_of
 from services.runtime.own import NO_EPOCH, Entry, LogReader, OwnedLog, Record, epoch_of
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.scan import Scan
 from services.runtime.topics import INTAKE_DEAD, Topic
+from services.runtime.work import Context, PartitionWork, Plan
 
 PARTITIONS = 4
 

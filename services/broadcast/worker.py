@@ -25,7 +25,6 @@ from services.broadcast.sending import Sending
 from services.broadcast.status_log import Decided, StatusLog
 from services.runtime import metrics
 from services.runtime.clock import now_ms
-from services.runtime.consume import Context, Plan
 from services.runtime.errors import Poison
 from services.runtime.letters import source_of
 from services.runtime.own import NO_EPOCH, Record
@@ -40,6 +39,7 @@ from services.runtime.topics import (
     OPT_OUT,
     RECEIPT,
 )
+from services.runtime.work import Context, Plan
 
 _LANE_OF = {topic.name: lane for lane, topic in LANE_TOPICS.items()}
 PLAN = Plan(

@@ -7,13 +7,14 @@ from mawja.dedup.v1 import service_pb2_grpc
 from services.dedup import data, views
 from services.dedup.server import DedupServicer, decision_of
 from services.dedup.worker import PLAN, Dedup
-from services.runtime.consume import Context, Worker
+from services.runtime.consume import Worker
 from services.runtime.replies import Replies
 from services.runtime.service import Service, main
 from services.runtime.store import Item, PartitionView
 from services.runtime.tail import Tail
 from services.runtime.topics import CASE
 from services.runtime.views import Views
+from services.runtime.work import Context
 
 
 async def build(service: Service) -> None:

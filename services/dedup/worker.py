@@ -24,7 +24,6 @@ from services.dedup.views import Listing
 from services.dedup.words import Shaper
 from services.runtime import log, metrics, trace
 from services.runtime.clock import now_ms
-from services.runtime.consume import Context, Plan
 from services.runtime.errors import Poison, Stop
 from services.runtime.letters import source_of
 from services.runtime.own import NO_EPOCH, Entry, Record
@@ -40,6 +39,7 @@ from services.runtime.topics import (
     DEDUP_DEAD,
     TALLY,
 )
+from services.runtime.work import Context, Plan
 
 PLAN = Plan(
     group="dedup",

@@ -14,12 +14,12 @@ from mawja.intake.v1 import service_pb2
 
 from services.intake.submit import Submitter
 from services.runtime import trace
-from services.runtime.consume import Context, Plan
 from services.runtime.errors import Away, Conflict, Invalid, Overloaded, Poison
 from services.runtime.identity import Caller, Role
 from services.runtime.own import NO_EPOCH, Record
 from services.runtime.privacy import Keyring
 from services.runtime.topics import INBOUND_MESSAGE, INTAKE_DEAD
+from services.runtime.work import Context, Plan
 
 PLAN = Plan(group="intake", inputs=(INBOUND_MESSAGE,), logs=(), dead=INTAKE_DEAD, max_records=500)
 _CALLER = Caller("sms", frozenset({Role.GATEWAY}), "", 0)

@@ -19,12 +19,12 @@ from services.outreach.decide import Callbacks, Messages, Position
 from services.outreach.rules import Rule
 from services.runtime import metrics, trace
 from services.runtime.clock import Millis, now_ms
-from services.runtime.consume import Context, Plan
 from services.runtime.errors import Poison
 from services.runtime.own import NO_EPOCH, Entry, Record, epoch_of
 from services.runtime.privacy import Keyring
 from services.runtime.store import Item, PartitionView
 from services.runtime.topics import CALLBACK, CASE, MESSAGE_REQUESTED, OUTREACH_DEAD, Topic
+from services.runtime.work import Context, Plan
 
 PLAN = Plan(
     group="outreach", inputs=(CASE,), logs=(MESSAGE_REQUESTED, CALLBACK), dead=OUTREACH_DEAD

@@ -28,8 +28,6 @@ from services.runtime.takeover import Takeover
 from services.runtime.tasks import together
 from services.runtime.work import Context, PartitionWork, Plan
 
-__all__ = ["Context", "PartitionWork", "Plan", "Worker"]
-
 _log = log.get("worker")
 _POLL_INTERVAL_MS = 120_000
 _SESSION_MS = 10_000

@@ -13,7 +13,7 @@ from mawja.common.v1 import common_pb2
 from services.local.parts import Parts
 from services.runtime import consume
 from services.runtime.config import Settings
-from services.runtime.consume import Context, PartitionWork, Worker
+from services.runtime.consume import Worker
 from services.runtime.errors import Away, Poison, Stop
 from services.runtime.own import Entry, LogReader, OwnedLog, Record
 from services.runtime.produce import Producer, acknowledged
@@ -37,6 +37,7 @@ from services.runtime.topics import (
     RECEIPT,
     TALLY,
 )
+from services.runtime.work import Context, PartitionWork
 from tests.worker_rig import (
     PARTITIONS,
     Room,

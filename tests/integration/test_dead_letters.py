@@ -15,7 +15,6 @@ from mawja.dedup.v1 import events_pb2 as dedup_pb2
 from mawja.intake.v1 import events_pb2 as intake_pb2
 
 from services.runtime.config import Settings
-from services.runtime.consume import Plan
 from services.runtime.errors import ConfigError, NotFound, NotInState, Stop
 from services.runtime.own import Entry, LogReader, OwnedLog, Record
 from services.runtime.privacy import Keyring
@@ -36,6 +35,7 @@ from services.runtime.topics import (
     QUEUED_URGENT,
     Topic,
 )
+from services.runtime.work import Plan
 from services.tools.letters import Box, By, Letter
 from tests.worker_rig import (
     PARTITIONS,

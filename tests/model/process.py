@@ -33,12 +33,12 @@ from services.broadcast.routes import CarrierSpec, parse
 from services.broadcast.sender import Out
 from services.broadcast.worker import Partition
 from services.runtime import ids, privacy
-from services.runtime.consume import Context
 from services.runtime.own import Epochs, OwnedLog, Record, counted
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Header
 from services.runtime.store import Item, PartitionView
 from services.runtime.topics import MESSAGE_STATUS, QUEUED_NORMAL, RECEIPT, Topic
+from services.runtime.work import Context
 from tests.model.loop import Loop
 
 NOW_MS = 1_800_000_000_000
