@@ -9,6 +9,7 @@ from rich.text import Text
 
 from loadtests.ledger import Bucket
 from services.tools.account import Balance
+from services.tools.screen import complaints, figures
 
 _MEANING = {
     "opened": "opened a case",
@@ -26,6 +27,7 @@ _WAITS_FOR = {
 }
 # Rows that say something only when there is something in them.
 _QUIET = ("set aside", "passed over")
+_NAMES = 14
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -46,8 +48,7 @@ def render(balance: Balance) -> RenderableType:
         ),
         _others(balance),
     ]
-    # Whole lines: a sentence cut into a column is overlooked.
-    parts += [Text(f"  {sentence}", style="bold red") for sentence in balance.wrong]
+    parts += complaints(balance.wrong)
     if balance.good:
         parts.append(Text("It adds up.", style="bold green"))
     return Group(*parts)
@@ -68,16 +69,6 @@ def line(balance: Balance) -> str:
     )
 
 
-def _table(title: str) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", show_header=False, box=None
-    )
-    table.add_column(width=14)
-    table.add_column(justify="right", width=14)
-    table.add_column()
-    return table
-
-
 def _buckets(
     title: str,
     buckets: Mapping[str, Bucket],
@@ -86,7 +77,7 @@ def _buckets(
     meanings: Mapping[str, str],
     total_note: str = "",
 ) -> Table:
-    table = _table(title)
+    table = figures(title, _NAMES)
     table.add_row(total_name, f"{total:,}", total_note)
     for name, bucket in buckets.items():
         if bucket.count or name not in _QUIET:
@@ -107,7 +98,7 @@ def _note(bucket: Bucket, meaning: str) -> str:
 
 def _others(balance: Balance) -> Table:
     standing = balance.standing
-    table = _table("Besides")
+    table = figures("Besides", _NAMES)
     table.add_row("cases", f"{balance.account.cases:,}", "")
     table.add_row("redeliveries", f"{standing.again:,}", "contacts that came again: nothing new")
     ages = [f"{count:,} {name}" for name, count in standing.unknown_for.items() if count]

@@ -7,6 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from services.tools.screen import complaints, figures
+
+_NAMES = 34
 _TARGETS = {
     "answered": ("answered", 0.90),
     "answered_within_20s": ("answered within 20 s", None),
@@ -26,24 +29,12 @@ def render(report: Mapping[str, Any]) -> RenderableType:
         parts.append(_passes(cast(list[Mapping[str, int]], report["passes"])))
     parts.append(_speed(report))
     parts.append(_ledger(report))
-    # Whole lines: a sentence cut into a column is overlooked.
-    problems = cast(list[str], report["problems"])
-    parts += [Text(f"  {problem}", style="bold red") for problem in problems]
+    parts += complaints(cast(list[str], report["problems"]))
     return Group(*parts)
 
 
-def _table(title: str) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", show_header=False, box=None
-    )
-    table.add_column(width=34)
-    table.add_column(justify="right", width=14)
-    table.add_column()
-    return table
-
-
 def _demand(report: Mapping[str, Any]) -> Table:
-    table = _table("Demand")
+    table = figures("Demand", _NAMES)
     table.add_row("calls and messages", f"{report['calls']:,}", "")
     table.add_row("dialled, with redials", f"{report['dialled']:,}", "")
     table.add_row("accepted", f"{report['accepted']:,}", f"{report['refused']:,} refused")
@@ -56,7 +47,7 @@ def _demand(report: Mapping[str, Any]) -> Table:
 
 
 def _messages(messages: Mapping[str, int]) -> Table:
-    table = _table("SMS")
+    table = figures("SMS", _NAMES)
     table.add_row("asked for", f"{messages['requested']:,}", "")
     for name in ("delivered", "failed", "unknown", "suppressed", "expired", "waiting"):
         if messages[name] or name == "delivered":
@@ -65,7 +56,7 @@ def _messages(messages: Mapping[str, int]) -> Table:
 
 
 def _levels(levels: Mapping[str, float | int | None]) -> Table:
-    table = _table("Service levels")
+    table = figures("Service levels", _NAMES)
     for name, (words, target) in _TARGETS.items():
         value = levels.get(name)
         if value is None:
@@ -93,7 +84,7 @@ def _passes(passes: list[Mapping[str, int]]) -> Table:
 
 
 def _speed(report: Mapping[str, Any]) -> Table:
-    table = _table("Speed")
+    table = figures("Speed", _NAMES)
     table.add_row(
         "whole surge",
         f"{report['elapsed_s']:,.0f} s",
@@ -114,7 +105,7 @@ def _speed(report: Mapping[str, Any]) -> Table:
 
 
 def _ledger(report: Mapping[str, Any]) -> Table:
-    table = _table("Ledger")
+    table = figures("Ledger", _NAMES)
     for name in ("lost", "duplicate_cases", "duplicate_messages", "false_merges"):
         count = cast(int, report[name])
         style = "bold green" if count == 0 else "bold red"

@@ -1,14 +1,34 @@
-"""Where tables go: as wide as the terminal, and wide enough for their words where there is none."""
+"""How the commands lay out what they tell, for a terminal or for a pipe."""
 
 import os
 import sys
+from collections.abc import Iterable
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 _WIDE = 200
 
 
 def console() -> Console:
-    """For standard output. Into a pipe or a log nothing is cut; COLUMNS says otherwise."""
+    """For standard output: as wide as the terminal; into a pipe or a log nothing is cut. COLUMNS
+    says otherwise."""
     fixed = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Console(width=None if fixed else _WIDE)
+
+
+def figures(title: str, name_width: int) -> Table:
+    """For rows of a name, a figure and a note."""
+    table = Table(
+        title=title, title_justify="left", title_style="bold", show_header=False, box=None
+    )
+    table.add_column(width=name_width)
+    table.add_column(justify="right", width=14)
+    table.add_column()
+    return table
+
+
+def complaints(sentences: Iterable[str]) -> list[Text]:
+    """Whole lines: a sentence cut into a column is overlooked."""
+    return [Text(f"  {sentence}", style="bold red") for sentence in sentences]
