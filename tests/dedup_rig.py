@@ -1,0 +1,192 @@
+"""What the tests of the dedup room share: a stand-in for intake, callers, and the account of the
+room's log and tallies, read from outside."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from kafka.admin import KafkaAdminClient
+from mawja.common.v1 import common_pb2
+from mawja.dedup.v1 import events_pb2, service_pb2_grpc
+from mawja.intake.v1 import events_pb2 as intake_pb2
+
+from services.dedup import data
+from services.dedup.cases import Cases, Decision
+from services.runtime import clock, ids, rpc, topics
+from services.runtime.config import Settings
+from services.runtime.identity import Role, issue
+from services.runtime.own import Epochs, LogReader, Record, admitted
+from services.runtime.privacy import Keyring
+from services.runtime.produce import Producer, acknowledged
+from services.runtime.topics import CALL_EVENT, CASE, CONTACT_ACCEPTED, DEDUP_COMMAND, TALLY
+from tests.room_process import Room
+
+INPUTS = (CONTACT_ACCEPTED, CALL_EVENT, DEDUP_COMMAND)
+HEALTH = "health"
+
+
+class Intake:
+    """Writes contacts and calls as intake would."""
+
+    def __init__(self, producer: Producer, settings: Settings) -> None:
+        self.producer = producer
+        self._partitions = settings.partitions
+        self.keyring = Keyring(settings.keys)
+
+    def contact(self, name: str, number: str = "", text: str = "", **given: Any) -> bytes:
+        now = clock.now_ms()
+        fields: dict[str, Any] = {
+            "contact_id": ids.contact_id("test", name),
+            "source": "test",
+            "person": self.keyring.person(number) if number else b"",
+            "channel": common_pb2.CHANNEL_VOICE,
+            "line": "109",
+            "agency": HEALTH,
+            "drill": True,
+            "event_ms": now,
+            "accepted_ms": now,
+            "sealed_number": self.keyring.seal("number", number, now),
+            "sealed_text": self.keyring.seal("text", text, now),
+            **given,
+        }
+        return intake_pb2.ContactAccepted(**fields).SerializeToString()
+
+    def call(
+        self, name: str, state: int, number: str = "", *, at_ms: int = 0, **given: Any
+    ) -> bytes:
+        return intake_pb2.CallEvent(
+            contact_id=ids.contact_id("test", name),
+            person=self.keyring.person(number) if number else b"",
+            state=intake_pb2.CallState.ValueType(state),
+            event_ms=at_ms or clock.now_ms(),
+            accepted_ms=clock.now_ms(),
+            **given,
+        ).SerializeToString()
+
+    async def send(
+        self,
+        topic: topics.Topic,
+        values: Sequence[bytes],
+        headers: Sequence[tuple[str, bytes]] = (),
+        partition: int | None = None,
+    ) -> None:
+        futures = []
+        for value in values:
+            key = b""
+            if partition is None:
+                kind = (
+                    intake_pb2.ContactAccepted
+                    if topic is CONTACT_ACCEPTED
+                    else intake_pb2.CallEvent
+                )
+                read = kind.FromString(value)
+                key = read.person or bytes.fromhex(read.contact_id.replace("-", ""))
+            to = topics.partition_of(key, self._partitions) if partition is None else partition
+            futures.append(await self.producer.send(topic, to, value, key=key, headers=headers))
+        await acknowledged(futures)
+
+
+@asynccontextmanager
+async def writing(settings: Settings) -> AsyncIterator[Intake]:
+    """An intake for as long as the block lasts."""
+    producer = Producer(settings.kafka, "test-intake")
+    await producer.start()
+    try:
+        yield Intake(producer, settings)
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def calling(
+    target: str, settings: Settings, *roles: Role, agency: str = ""
+) -> AsyncIterator[tuple[Any, tuple[tuple[str, str], ...]]]:
+    """The service, and the metadata of a caller with `roles`."""
+    token = issue(settings.keys, "ag-1", frozenset(roles), now=clock.now_ms(), agency=agency)
+    async with rpc.channel(target) as channel:
+        yield service_pb2_grpc.DedupServiceStub(channel), rpc.bearer(token)
+
+
+async def worked_through(settings: Settings, room: Room | None = None) -> None:
+    """Waits until the group has committed everything: decided, stated, shown."""
+    reader = LogReader(settings.kafka, "test-ends")
+    partitions = range(settings.partitions)
+    ends = {
+        (topic.name, p): end
+        for topic in INPUTS
+        for p, end in (await reader.end(topic, partitions)).items()
+        if end
+    }
+    deadline = time.monotonic() + 60
+    while True:
+        committed = await asyncio.to_thread(committed_of, settings)
+        if all(committed.get(place, 0) >= end for place, end in ends.items()):
+            return
+        assert time.monotonic() < deadline, (ends, committed, room.said if room else "")
+        await asyncio.sleep(0.2)
+
+
+def committed_of(settings: Settings) -> dict[tuple[str, int], int]:
+    """(topic, partition) to what the group has committed there."""
+    admin = KafkaAdminClient(bootstrap_servers=settings.kafka)
+    try:
+        found = admin.list_group_offsets({"dedup": None})["dedup"]
+        return {(tp.topic, tp.partition): at.offset for tp, at in found.items()}
+    finally:
+        admin.close()
+
+
+async def log_of(settings: Settings) -> dict[int, list[tuple[int, Decision, Record]]]:
+    """The decisions that count, by partition, with their offsets."""
+    reader = LogReader(settings.kafka, "test-log")
+    epochs = Epochs()
+    found: dict[int, list[tuple[int, Decision, Record]]] = {
+        p: [] for p in range(settings.partitions)
+    }
+
+    def take(record: Record) -> None:
+        if admitted(epochs, record):
+            decision = Decision.FromString(record.value or b"")
+            found[record.partition].append((record.offset, decision, record))
+
+    ends = await reader.end(CASE, range(settings.partitions))
+    await reader.read_many({(CASE, p): (0, end) for p, end in ends.items()}, take)
+    return found
+
+
+async def tallies_of(settings: Settings) -> dict[tuple[int, int], events_pb2.Tally]:
+    """The tallies as a reader has them: of each bucket the one that counts furthest."""
+    reader = LogReader(settings.kafka, "test-tally")
+    found: dict[tuple[int, int], events_pb2.Tally] = {}
+
+    def take(record: Record) -> None:
+        stated = events_pb2.Tally.FromString(record.value or b"")
+        before = found.get((stated.partition, stated.bucket_ms))
+        if before is None or stated.through_offset >= before.through_offset:
+            found[stated.partition, stated.bucket_ms] = stated
+
+    ends = await reader.end(TALLY, range(settings.partitions))
+    await reader.read_many({(TALLY, p): (0, end) for p, end in ends.items()}, take)
+    return found
+
+
+async def check_log_and_tallies(settings: Settings) -> dict[int, Cases]:
+    """One decision for each input, and tallies as counted from the log alone."""
+    log = await log_of(settings)
+    stated = await tallies_of(settings)
+    states = {}
+    for partition, decisions in log.items():
+        inputs = [(d.input.topic, d.input.offset) for _, d, _ in decisions]
+        assert len(inputs) == len(set(inputs))
+        cases = states[partition] = Cases(data.rules())
+        for offset, decision, _ in decisions:
+            cases.fold(decision, offset)
+        counted = {t.bucket_ms: t for t in cases.tallies.every(partition, 0)}
+        seen = {bucket: t for (p, bucket), t in stated.items() if p == partition}
+        assert seen.keys() == counted.keys()
+        for bucket, tally in counted.items():
+            assert list(seen[bucket].rows) == list(tally.rows)
+            assert seen[bucket].through_offset <= cases.through
+    return states
