@@ -32,7 +32,7 @@ from services.runtime.scan import Lag, Scan
 from services.runtime.topics import CALL_EVENT, CASE, CONTACT_ACCEPTED
 from services.tools.local import make_parts, make_system, smsc_record
 from services.tools.report import Order, Report, Watched, machine, report_of
-from services.tools.watch import glance
+from services.tools.watch import Glance, glance
 
 SOURCE = "load-test"
 _TAIL_S = 3600.0
@@ -118,7 +118,7 @@ class SurgeRun:
 
     async def perform(self) -> Sent:
         """Sends every step of the order once and waits for every answer."""
-        order, passes = self.order, self.order.passes
+        order = self.order
         async with rpc.channel(self._system.target("intake")) as channel:
             driver = Driver(
                 channel,
@@ -129,11 +129,7 @@ class SurgeRun:
                 ledger=self.ledger,
             )
             self.sent = driver.sent
-            total = len(order.script) if isinstance(order.script, Replay) else 0
-            title = f"pass {len(self._sents) + 1} of {passes}: " if passes > 1 else ""
-            watching = asyncio.create_task(
-                _show(order, driver, self._system, self._watched, self._progress, title, total)
-            )
+            watching = asyncio.create_task(self._show())
             try:
                 steps: Iterable[Step] = order.script
                 await driver.perform(steps, lambda: self._interrupted)
@@ -147,19 +143,16 @@ class SurgeRun:
         return driver.sent
 
     async def settle(self) -> Account:
-        """Waits until every record is worked through and every message has its end."""
+        """Waits until every record is worked through and every message has its end, or nothing has
+        moved for `patience_s` (then what is open stays in its bucket, with its name)."""
         # Not before: nothing needs it while contacts are sent, and connections grow old.
         if self._scan is None:
             self._scan = await asyncio.to_thread(Scan, self._parts.kafka, TOPICS)
-        await _settle(
-            self._parts,
-            self._system,
-            self._scan,
-            self.ledger,
-            self._watched,
-            self._progress,
-            self._patience_s,
-        )
+        lag = await asyncio.to_thread(Lag, self._parts.kafka)
+        try:
+            await self._until_still(self._scan, lag)
+        finally:
+            lag.close()
         self._accounts.append(self.ledger.account())
         self._elapsed_s = monotonic_s() - self._started_s
         return self._accounts[-1]
@@ -190,76 +183,59 @@ class SurgeRun:
             "machine": machine(),
         }
 
+    async def _look(self) -> Glance:
+        """What the services say of themselves now; the highest of it is kept for the report."""
+        seen = await asyncio.to_thread(glance, self._system.metrics_urls())
+        self._watched.note(seen, await asyncio.to_thread(self._system.rss_mb))
+        return seen
+
+    async def _show(self) -> None:
+        order, sent = self.order, self.sent
+        title = f"pass {len(self._sents) + 1} of {order.passes}: " if order.passes > 1 else ""
+        of = f"/{len(order.script):,}" if isinstance(order.script, Replay) else ""
+        last, last_s = 0, monotonic_s()
+        while True:
+            await asyncio.sleep(1)
+            seen, now = await self._look(), monotonic_s()
+            rate = (sent.accepted - last) / (now - last_s)
+            last, last_s = sent.accepted, now
+            left_s = max(0.0, order.over_s - (now - sent.started_s)) + sent.behind_s
+            self._progress.update(
+                f"{title}{sent.accepted:,}{of} contacts taken ({rate:,.0f}/s) · "
+                f"lag {seen.lag:,} · {seen.cases:,} cases · "
+                f"SMS {seen.delivered:,} delivered of {seen.requested:,} · {_clock(left_s)} to go"
+            )
+
+    async def _until_still(self, scan: Scan, lag: Lag) -> None:
+        moved_s = monotonic_s()
+        before: tuple[int, ...] = ()
+        while True:
+            behind = await asyncio.to_thread(lag.of, "dedup", (CONTACT_ACCEPTED, CALL_EVENT))
+            behind += await asyncio.to_thread(lag.of, "outreach", (CASE,))
+            read = await asyncio.to_thread(scan.advance, self.ledger.take)
+            await self._look()
+            open_messages = self.ledger.open_messages
+            if behind == 0 and open_messages == 0 and read == 0:
+                return
+            now = (behind, open_messages)
+            if now != before or read:
+                before, moved_s = now, monotonic_s()
+            elif monotonic_s() - moved_s > self._patience_s:
+                self._progress.say(
+                    f"{open_messages:,} messages stay open; they are counted by name"
+                )
+                return
+            self._progress.update(
+                f"settling: {behind:,} records to work through, {open_messages:,} messages to end"
+            )
+            await asyncio.sleep(0.5)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._scan is not None:
             self._scan.close()
-
-
-async def _show(
-    order: Order,
-    driver: Driver,
-    system: System,
-    watched: Watched,
-    progress: Progress,
-    title: str,
-    total: int,
-) -> None:
-    last, last_s = 0, monotonic_s()
-    while True:
-        await asyncio.sleep(1)
-        seen = await asyncio.to_thread(glance, system.metrics_urls())
-        watched.note(seen, await asyncio.to_thread(system.rss_mb))
-        sent, now = driver.sent, monotonic_s()
-        rate = (sent.accepted - last) / (now - last_s)
-        last, last_s = sent.accepted, now
-        left_s = max(0.0, order.over_s - (now - sent.started_s)) + sent.behind_s
-        of = f"/{total:,}" if total else ""
-        progress.update(
-            f"{title}{sent.accepted:,}{of} contacts taken ({rate:,.0f}/s) · lag {seen.lag:,} · "
-            f"{seen.cases:,} cases · SMS {seen.delivered:,} delivered of {seen.requested:,} · "
-            f"{_clock(left_s)} to go"
-        )
-
-
-async def _settle(
-    parts: Parts,
-    system: System,
-    scan: Scan,
-    ledger: Ledger,
-    watched: Watched,
-    progress: Progress,
-    patience_s: float,
-) -> None:
-    """Waits until every record is worked through and every message has its end, or nothing has
-    moved for `patience_s` (then what is open stays in its bucket, with its name)."""
-    lag = await asyncio.to_thread(Lag, parts.kafka)
-    try:
-        moved_s = monotonic_s()
-        before: tuple[int, ...] = ()
-        while True:
-            behind = await asyncio.to_thread(lag.of, "dedup", (CONTACT_ACCEPTED, CALL_EVENT))
-            behind += await asyncio.to_thread(lag.of, "outreach", (CASE,))
-            read = await asyncio.to_thread(scan.advance, ledger.take)
-            seen = await asyncio.to_thread(glance, system.metrics_urls())
-            watched.note(seen, await asyncio.to_thread(system.rss_mb))
-            open_messages = ledger.open_messages
-            if behind == 0 and open_messages == 0 and read == 0:
-                return
-            now = (behind, open_messages)
-            if now != before or read:
-                before, moved_s = now, monotonic_s()
-            elif monotonic_s() - moved_s > patience_s:
-                progress.say(f"{open_messages:,} messages stay open; they are counted by name")
-                return
-            progress.update(
-                f"settling: {behind:,} records to work through, {open_messages:,} messages to end"
-            )
-            await asyncio.sleep(0.5)
-    finally:
-        lag.close()
 
 
 def _hear_carrier(order: Order, ledger: Ledger) -> None:
