@@ -18,11 +18,6 @@ logging.getLogger("kafka").setLevel(logging.CRITICAL)
 _ROW = pytest.StashKey[Row]()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest row first: begun last, it would run on when all others have ended."""
-    items.sort(key=lambda item: item.path.stem != "test_kills")
-
-
 @pytest.fixture(scope="session")
 def seed(pytestconfig: pytest.Config) -> int:
     """Every chance that a row takes comes from it."""
