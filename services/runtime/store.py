@@ -282,12 +282,13 @@ class PartitionView:
                 return
 
     def _holds(self, answer: object) -> bool:
-        """False when Redis was flushed. Raises Stop when there is a newer owner."""
-        if _text(answer) == "WAIT":
+        """False when Redis was flushed. Raises Stop when there is a newer owner, _Fenced."""
+        said = _text(answer)
+        if said == "WAIT":
             raise _Fenced
-        if _text(answer) == "NEWER":
+        if said == "NEWER":
             raise Stop(f"the view {self._sentinel} has a newer owner; this process leaves it")
-        return _text(answer) == "OK"
+        return said == "OK"
 
     async def _take_over(self) -> bool:
         held = self._holds(await self._claim(keys=[self._sentinel], args=[self._epoch]))
