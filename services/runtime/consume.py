@@ -305,12 +305,8 @@ class Worker:
                 for topic in self._plan.reads:
                     highwater = self._consumer.highwater(TopicPartition(topic.name, partition))
                     if highwater is not None:
-                        behind = highwater - owned.committed.get(
-                            topic.name, owned.positions.get(topic.name, 0)
-                        )
-                        metrics.LAG.labels(self._plan.group, topic.name, partition).set(
-                            max(0, behind)
-                        )
+                        behind = max(0, highwater - owned.committed[topic.name])
+                        metrics.LAG.labels(self._plan.group, topic.name, partition).set(behind)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
