@@ -149,7 +149,7 @@ class OwnedLog:
     async def _confirm_alone(self, last: int) -> None:
         # Somebody else wrote between our records. A frozen past owner's late record is void and
         # changes nothing; a marker means that we are the past owner.
-        async def look(record: Record) -> None:
+        def look(record: Record) -> None:
             if any(name == MARKER for name, _ in record.headers):
                 raise Stop(
                     f"partition {self.partition} of {self.topic.name} has a newer owner; "

@@ -253,14 +253,16 @@ class _Garbled:
 
 
 def _parsed(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    if parse is None:
+        return None
+
     def attempt(data: bytes) -> Any:
-        assert parse is not None
         try:
             return parse(data)
         except DecodeError:
             return _Garbled()
 
-    return attempt if parse is not None else None
+    return attempt
 
 
 def _whole(request: Any) -> None:
