@@ -4,62 +4,28 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.admin import NewTopic
+from kafka import KafkaAdminClient, KafkaProducer
 from redis import Redis
 from redis.exceptions import ResponseError
 
 from services.local.errors import LocalPartError
-from services.local.java import Java, find_java
-from services.local.kafka import LocalKafka, wait_ready
-from services.local.kafka_cache import start_cache
-from services.local.kafka_install import Installation, cache_home, install, installed
-from services.local.kafka_jars import JARS, VERSION
+from services.local.kafka import wait_ready
 from services.local.parts import FixedPorts, Parts, Replaced, running
 from services.local.ports import answers, free_ports
-from services.local.progress import Progress, Silent
+from services.local.progress import Silent
+from tests.parts_rig import Kit, consume, create_topic, produce, smsc
+from tests.processes import gone, until
 
 _REPOSITORY = Path(__file__).parents[2]
-# So small that fetching it again costs nothing.
-_SMALL = sorted(JARS, key=lambda jar: jar.size)[:2]
-
-
-@dataclass(frozen=True, slots=True)
-class Kit:
-    """What every Kafka of these tests is started with."""
-
-    installation: Installation
-    java: Java
-    flags: tuple[str, ...]
-
-    def kafka(self, folder: Path, *, brokers: int = 1, **more: object) -> LocalKafka:
-        return LocalKafka(
-            folder,
-            self.installation,
-            self.java,
-            brokers=brokers,
-            start_flags=self.flags,
-            **more,  # type: ignore[arg-type]
-        )
-
-
-@pytest.fixture(scope="module")
-def kit() -> Kit:
-    java = find_java()
-    installation = install(cache_home(), java, Progress())
-    return Kit(installation, java, start_cache(cache_home(), installation, java, Progress()))
 
 
 @pytest.fixture
@@ -67,65 +33,6 @@ def keep_stopped() -> Iterator[contextlib.ExitStack]:
     """Stops what a test started, however the test ends."""
     with contextlib.ExitStack() as stack:
         yield stack
-
-
-def gone(pid: int) -> bool:
-    """True if no such process runs (an orphan that nobody has collected yet does not run)."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def until(true: Callable[[], bool], timeout_s: float = 30.0) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if true():
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def create_topic(bootstrap: str, name: str, replicas: int = 1) -> None:
-    with contextlib.closing(KafkaAdminClient(bootstrap_servers=bootstrap.split(","))) as admin:
-        admin.create_topics([NewTopic(name, num_partitions=3, replication_factor=replicas)])
-
-
-def produce(bootstrap: str, topic: str, count: int) -> None:
-    """Sends `count` records and fails unless every one is acknowledged by all in-sync replicas."""
-    with contextlib.closing(
-        KafkaProducer(bootstrap_servers=bootstrap.split(","), acks="all", request_timeout_ms=10_000)
-    ) as producer:
-        sent = [producer.send(topic, str(number).encode()) for number in range(count)]
-        for one in sent:
-            one.get(60)
-
-
-def consume(bootstrap: str, topic: str, count: int) -> int:
-    """How many of `count` records a fresh group reads before nothing comes for 20 s."""
-    with contextlib.closing(
-        KafkaConsumer(
-            topic,
-            bootstrap_servers=bootstrap.split(","),
-            group_id=f"{topic}-readers",
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            consumer_timeout_ms=20_000,
-        )
-    ) as consumer:
-        read = 0
-        for read, _ in enumerate(consumer, start=1):
-            if read == count:
-                consumer.commit()
-                break
-        return read
-
-
-def smsc(record: Path) -> Callable[[int], list[str]]:
-    return lambda port: [
-        *(sys.executable, "-m", "services.local.smsc", "--port", str(port)),
-        *("--record", str(record)),
-    ]
 
 
 # --- start, serve, stop -------------------------------------------------------------------------
@@ -187,7 +94,7 @@ async def test_it_starts_from_asyncio_and_a_cancelled_start_leaves_nothing(
     parts = Parts(tmp_path, progress=Silent())
     starting = asyncio.ensure_future(parts.__aenter__())
     assert await asyncio.to_thread(
-        until, lambda: parts.local_kafka is not None and bool(parts.local_kafka.nodes)
+        until, lambda: parts.local_kafka is not None and bool(parts.local_kafka.nodes), 30
     )
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -380,77 +287,6 @@ def test_a_kafka_that_can_not_start_says_why(
     with pytest.raises(LocalPartError, match="Kafka node 1 ended with code 1") as raised:
         kafka.ready(20)
     assert "\n" not in str(raised.value)
-
-
-# --- the cache ----------------------------------------------------------------------------------
-
-
-def half_a_cache(cache: Path, kit: Kit) -> Path:
-    """A download that was killed: one jar half written, one missing, the others there."""
-    partial = cache / f"kafka-{VERSION}.partial"
-    (partial / "jars").mkdir(parents=True)
-    for jar in JARS:
-        there = kit.installation.folder / "jars" / jar.file_name
-        if jar == _SMALL[0]:
-            (partial / "jars" / jar.file_name).write_bytes(there.read_bytes()[: jar.size // 2])
-        elif jar != _SMALL[1]:
-            shutil.copy2(there, partial / "jars" / jar.file_name)
-    return partial / "jars"
-
-
-def test_half_a_cache_is_never_taken_for_a_whole_one_and_without_network_that_is_said(
-    tmp_path: Path, kit: Kit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    half_a_cache(tmp_path, kit)
-    closed = free_ports(1)[0]
-    monkeypatch.setenv("PATH", "/nowhere")
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{closed}")
-    with pytest.raises(LocalPartError) as raised:
-        install(tmp_path, kit.java, Silent())
-    message = str(raised.value)
-    assert "it can't be reached" in message
-    assert "connect this machine to the network" in message
-    assert "\n" not in message
-    assert installed(tmp_path) is None
-    assert not (tmp_path / f"kafka-{VERSION}").exists()
-
-
-def test_an_interrupted_download_goes_on_and_two_at_once_share_it(tmp_path: Path, kit: Kit) -> None:
-    jars = half_a_cache(tmp_path, kit)
-    before = {file.name: file.stat().st_ino for file in jars.iterdir()}
-    script = (
-        "import sys; from pathlib import Path; from services.local.java import find_java\n"
-        "from services.local.kafka_install import install; from services.local.progress import *\n"
-        "print(install(Path(sys.argv[1]), find_java(), Progress(sys.stdout)).is_complete())"
-    )
-    # As on the bare machine: neither Java nor Maven on the PATH.
-    env = {**os.environ, "PATH": "/nowhere", "JAVA_HOME": ""}
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path)],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=_REPOSITORY,
-            env=env,
-        )
-        for _ in range(2)
-    ]
-    said = [process.communicate(timeout=120)[0] for process in both]
-    assert [text.splitlines()[-1] for text in said] == ["True", "True"]
-    assert "".join(said).count("fetching Apache Kafka") == 1
-    assert "2 jars" in "".join(said)
-    whole = installed(tmp_path)
-    assert whole is not None
-    after = {file.name: file.stat().st_ino for file in (whole.folder / "jars").iterdir()}
-    kept = set(before) - {_SMALL[0].file_name}
-    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
-    assert not list(tmp_path.glob("*.partial"))
-
-    # Damaged later, it is no longer whole, and only what is missing is fetched again.
-    os.truncate(whole.folder / "jars" / _SMALL[0].file_name, 1)
-    assert installed(tmp_path) is None
-    assert install(tmp_path, kit.java, Silent()) == whole
 
 
 # --- three nodes --------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -17,6 +16,7 @@ from services.local.child import Child, tail
 from services.local.children import Children
 from services.local.errors import LocalPartError
 from services.local.supervised import Exit, RestartPolicy, Supervised
+from tests.processes import gone, until
 
 PYTHON = sys.executable
 FOREVER = "import time; print('up', flush=True); time.sleep(600)"
@@ -25,23 +25,6 @@ DEAF = f"import signal; signal.signal(15, signal.SIG_IGN); {FOREVER}"
 
 def child(tmp_path: Path, code: str, *, name: str = "child", grace_s: float = 5.0) -> Child:
     return Child(name, [PYTHON, "-c", code], log=tmp_path / f"{name}.log", grace_s=grace_s)
-
-
-def gone(pid: int) -> bool:
-    """True if no such process runs (an orphan that nobody has collected yet does not run)."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def until(true: Callable[[], bool], timeout_s: float = 10.0) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if true():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def said(file: Path, text: str) -> bool:
