@@ -5,9 +5,9 @@ What the tests believe is the topic, read from outside.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
-import os
 import subprocess
 import sys
 import time
@@ -18,6 +18,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_status import rpc_status
 from mawja.common.v1 import common_pb2
 from mawja.intake.v1 import events_pb2, service_pb2, service_pb2_grpc
 
@@ -28,9 +29,12 @@ from services.runtime.identity import Role, issue
 from services.runtime.own import Record
 from services.runtime.scan import Scan
 from services.runtime.topics import CONTACT_ACCEPTED, Topic
+from tests.room_process import environment, wait_serving
 
 NUMBER = "+999512345678"
 NOW = clock.now_ms()
+_ALIKE: dict[str, Any] = {"source": "gw", "number": NUMBER, "event_ms": NOW, "drill": True}
+"""What every contact and every call here has in common."""
 
 
 class Intake:
@@ -41,19 +45,12 @@ class Intake:
         self.ready_file = folder / f"{name}.json"
         self.log = folder / f"{name}.log"
         self._folder = folder
-        outer = {k: v for k, v in os.environ.items() if not k.startswith("MAWJA_")}
-        self.env = {
-            **outer,
-            "MAWJA_KAFKA": settings.kafka,
-            "MAWJA_REDIS_URL": settings.redis_url,
-            "MAWJA_KEYS": str(settings.keys),
-            "MAWJA_PARTITIONS": str(settings.partitions),
+        places = {
             "MAWJA_LISTEN": f"127.0.0.1:{self.grpc}",
             "MAWJA_METRICS": f"127.0.0.1:{self.metrics}",
             "MAWJA_WEBHOOK": f"127.0.0.1:{self.webhook}",
-            "MAWJA_READY_FILE": str(self.ready_file),
-            **env,
         }
+        self.env = environment(settings, self.ready_file, **{**places, **env})
         self.process: subprocess.Popen[bytes]
 
     def start(self) -> Intake:
@@ -68,11 +65,7 @@ class Intake:
         return self
 
     def ready(self) -> Intake:
-        deadline = time.monotonic() + 60
-        while not self.ready_file.exists():
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.05)
+        wait_serving(self.process, self.ready_file, self.log)
         return self
 
     def end(self) -> None:
@@ -115,16 +108,14 @@ async def stub(target: str) -> AsyncIterator[service_pb2_grpc.IntakeServiceAsync
 
 def contact(key: str, **changes: Any) -> service_pb2.Contact:
     """A good contact of the source "gw"."""
-    fields: dict[str, Any] = {
-        "source": "gw",
-        "idempotency_key": key,
-        "channel": common_pb2.CHANNEL_VOICE,
-        "number": NUMBER,
-        "event_ms": NOW,
-        "drill": True,
-        **changes,
-    }
-    return service_pb2.Contact(**fields)
+    own = {"idempotency_key": key, "channel": common_pb2.CHANNEL_VOICE}
+    return service_pb2.Contact(**{**_ALIKE, **own, **changes})
+
+
+def reported(key: str, **changes: Any) -> service_pb2.ReportedCall:
+    """A good report of a call of the contact with that key: it was offered."""
+    own = {"contact_key": key, "state": events_pb2.CALL_STATE_OFFERED}
+    return service_pb2.ReportedCall(**{**_ALIKE, **own, **changes})
 
 
 def ask(key: str, **changes: Any) -> service_pb2.SubmitContactRequest:
@@ -165,6 +156,30 @@ async def outcome(call: Any) -> Any:
         return error.code()
 
 
+def details(error: Any) -> Any:
+    """The first detail (google.rpc) of an error."""
+    status = rpc_status.from_call(error)
+    assert status is not None
+    return status.details[0]
+
+
+async def until_taken(
+    intake_stub: service_pb2_grpc.IntakeServiceAsyncStub,
+    request: service_pb2.SubmitContactRequest,
+    gateway: Any,
+    timeout_s: float = 60,
+) -> service_pb2.SubmitContactResponse:
+    """The answer of an intake that says UNAVAILABLE for a while."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        answer = await outcome(intake_stub.SubmitContact(request, metadata=gateway, timeout=15))
+        if isinstance(answer, service_pb2.SubmitContactResponse):
+            return answer
+        assert answer in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+
+
 async def through(
     target: str, gateway: Any, requests: Sequence[service_pb2.SubmitContactsRequest]
 ) -> dict[int, service_pb2.SubmitContactsResponse]:
@@ -178,9 +193,12 @@ async def through(
     return answers
 
 
-def signed(secret: bytes, delivery: str, body: bytes) -> dict[str, str]:
-    """The headers of a webhook's delivery (Standard Webhooks 1.0)."""
-    at = str(int(time.time()))
+def signed(
+    secret: bytes, delivery: str, body: bytes, timestamp: str | None = None
+) -> dict[str, str]:
+    """The headers of a webhook's delivery (Standard Webhooks 1.0), signed now if nothing else is
+    said."""
+    at = timestamp if timestamp is not None else str(int(time.time()))
     digest = hmac.digest(secret, f"{delivery}.{at}.".encode() + body, "sha256")
     return {
         "webhook-id": delivery,

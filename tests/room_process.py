@@ -13,6 +13,29 @@ from pathlib import Path
 from services.runtime.config import Settings
 
 
+def environment(settings: Settings, ready_file: Path, **env: str) -> dict[str, str]:
+    """What a room's process is started with: of MAWJA_* nothing that stands outside."""
+    outer = {k: v for k, v in os.environ.items() if not k.startswith("MAWJA_")}
+    return {
+        **outer,
+        "MAWJA_KAFKA": settings.kafka,
+        "MAWJA_REDIS_URL": settings.redis_url,
+        "MAWJA_KEYS": str(settings.keys),
+        "MAWJA_PARTITIONS": str(settings.partitions),
+        "MAWJA_READY_FILE": str(ready_file),
+        **env,
+    }
+
+
+def wait_serving(process: subprocess.Popen[bytes], ready_file: Path, log: Path) -> None:
+    """Waits until a room serves; shows what it said when it does not."""
+    deadline = time.monotonic() + 60
+    while not ready_file.exists():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+
+
 class Room:
     """One `python -m services.<name>`. What it says goes to a file, shown when a test fails.
 
@@ -25,19 +48,10 @@ class Room:
         self._ready_file = folder / f"{replica or name}.json"
         self._ready_file.unlink(missing_ok=True)
         self.log = folder / f"{replica or name}.log"
-        outer = {k: v for k, v in os.environ.items() if not k.startswith("MAWJA_")}
         with self.log.open("ab") as said:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", f"services.{name}"],
-                env={
-                    **outer,
-                    "MAWJA_KAFKA": settings.kafka,
-                    "MAWJA_REDIS_URL": settings.redis_url,
-                    "MAWJA_KEYS": str(settings.keys),
-                    "MAWJA_PARTITIONS": str(settings.partitions),
-                    "MAWJA_READY_FILE": str(self._ready_file),
-                    **env,
-                },
+                env=environment(settings, self._ready_file, **env),
                 stderr=said,
                 cwd=folder,
             )
@@ -49,11 +63,7 @@ class Room:
 
     def target(self) -> str:
         """Where it serves, once it does."""
-        deadline = time.monotonic() + 60
-        while not self._ready_file.exists():
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.05)
+        wait_serving(self.process, self._ready_file, self.log)
         return f"127.0.0.1:{json.loads(self._ready_file.read_text())['grpc']}"
 
     def kill(self) -> None:
