@@ -78,6 +78,10 @@ TOPICS = (
     LEVEL,
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}
+DEAD_LETTERS = {
+    topic.owner: topic for topic in (INTAKE_DEAD, DEDUP_DEAD, OUTREACH_DEAD, BROADCAST_DEAD)
+}
+"""The topic of each room that sets records aside."""
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -11,8 +11,9 @@ from rich.table import Table
 from services.runtime.errors import ConfigError
 from services.runtime.identity import Caller, Unauthenticated, Verifier, may
 from services.runtime.privacy import Keyring
+from services.runtime.topics import DEAD_LETTERS
 from services.tools import records, where
-from services.tools.letters import BOXES, Box, By, Letter
+from services.tools.letters import Box, By, Letter
 from services.tools.screen import console
 from services.tools.told import told
 
@@ -31,15 +32,11 @@ MAWJA_KEYS name.
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-Home = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the local run. Default: $MAWJA_HOME, else ./.mawja"),
-]
 Token = Annotated[
     str,
     typer.Option(envvar="MAWJA_TOKEN", help="Who you are; see `mawja token`.", show_envvar=True),
 ]
-Room = Annotated[str, typer.Argument(help=f"One of {', '.join(BOXES)}.")]
+Room = Annotated[str, typer.Argument(help=f"One of {', '.join(DEAD_LETTERS)}.")]
 Partition = Annotated[int | None, typer.Argument(min=0, help="As `list` shows it.")]
 Offset = Annotated[int | None, typer.Argument(min=0, help="Of the letter, as `list` shows it.")]
 
@@ -48,7 +45,7 @@ Offset = Annotated[int | None, typer.Argument(min=0, help="Of the letter, as `li
 def list_command(
     room: Annotated[str | None, typer.Option(help="Only the letters of this room.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    home: Home = None,
+    home: where.Home = None,
 ) -> None:
     """List every dead letter: where it stands, where it came from, when, why, and whether it waits.
 
@@ -61,7 +58,7 @@ def list_command(
     - `mawja dlq list --room dedup --json`
     """
     with told():
-        rooms = [_room(room)] if room else list(BOXES)
+        rooms = [_room(room)] if room else list(DEAD_LETTERS)
         settings = where.system(home)
         with Box(settings, rooms) as box:
             found = {name: list(box.letters(name)) for name in rooms}
@@ -98,7 +95,7 @@ def show_command(
     ] = False,
     reason: Annotated[str, typer.Option(help="Why you have to read it.")] = "",
     token: Token = "",
-    home: Home = None,
+    home: where.Home = None,
 ) -> None:
     """Show one dead letter as JSON: its record field by field, or its bytes when it has no fields.
 
@@ -148,7 +145,7 @@ def replay_command(
     ] = None,
     reason: Annotated[str, typer.Option(help="Why; kept with the replay.")] = "",
     token: Token = "",
-    home: Home = None,
+    home: where.Home = None,
 ) -> None:
     """Give a dead letter to its room again: exactly once, whatever dies meanwhile.
 
@@ -221,14 +218,18 @@ def _caller(token: str, keys: Path) -> Caller:
 
 
 def _room(name: str) -> str:
-    if name not in BOXES:
-        raise ConfigError(f"{name} has no dead letters; rooms that have: {', '.join(BOXES)}")
+    if name not in DEAD_LETTERS:
+        raise ConfigError(f"{name} has no dead letters; rooms that have: {', '.join(DEAD_LETTERS)}")
     return name
 
 
 def _given(number: int | None) -> int:
     assert number is not None, "typer asks for it"
     return number
+
+
+def _when(letter: Letter) -> datetime:
+    return datetime.fromtimestamp(letter.record.dead_ms / 1000, UTC)
 
 
 def _summary(letter: Letter) -> dict[str, Any]:
@@ -238,7 +239,7 @@ def _summary(letter: Letter) -> dict[str, Any]:
         "partition": letter.partition,
         "offset": letter.offset,
         "source": {"topic": was.topic, "partition": was.partition, "offset": was.offset},
-        "when": datetime.fromtimestamp(was.dead_ms / 1000, UTC).isoformat(timespec="milliseconds"),
+        "when": _when(letter).isoformat(timespec="milliseconds"),
         "reason": was.reason,
         "state": letter.state,
     }
@@ -255,14 +256,13 @@ def _print_letters(letters: list[Letter]) -> None:
     for column in ("room", "partition", "offset", "came from", "when (UTC)", "why", "state"):
         table.add_column(column, justify="right" if column in ("partition", "offset") else "left")
     for letter in letters:
-        said = _summary(letter)
         was = letter.record
         table.add_row(
             letter.room,
             str(letter.partition),
             str(letter.offset),
             f"{was.topic} {was.offset}",
-            str(said["when"])[:19],
+            f"{_when(letter):%Y-%m-%dT%H:%M:%S}",
             was.reason,
             letter.state,
         )

@@ -20,13 +20,9 @@ from services.runtime.own import Record
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.scan import Scan
-from services.runtime.topics import DAY_MS, TOPICS, Topic
+from services.runtime.topics import DAY_MS, DEAD_LETTERS
 from services.tools import records
 
-BOXES: dict[str, Topic] = {
-    topic.owner: topic for topic in TOPICS if topic.name.endswith(".dead-letter.v1")
-}
-"""The dead-letter topic of each room that has one."""
 _BATCH = 500
 
 
@@ -62,10 +58,10 @@ class Box:
 
     def __init__(self, settings: Settings, rooms: Sequence[str]) -> None:
         self._settings = settings
-        self._rooms = {BOXES[room].name: room for room in rooms}
+        self._rooms = {DEAD_LETTERS[room].name: room for room in rooms}
         self._letters: dict[tuple[str, int], Letters] = {}
         self._records: dict[tuple[str, int, int], common_pb2.DeadLetter] = {}
-        self._scan = Scan(settings.kafka, [BOXES[room] for room in rooms])
+        self._scan = Scan(settings.kafka, [DEAD_LETTERS[room] for room in rooms])
 
     def __enter__(self) -> Self:
         self.look()
@@ -180,7 +176,7 @@ class Box:
                 f"{name} was replayed already, by {letter.replay.subject} (the replay is offset "
                 f"{letter.replay_offset})"
             )
-        kept_ms = (BOXES[letter.room].retention_days - 1) * DAY_MS
+        kept_ms = (DEAD_LETTERS[letter.room].retention_days - 1) * DAY_MS
         if now_ms() - letter.record.dead_ms > kept_ms:
             return f"{name} is about to be removed with its time: it cannot be replayed any more"
         return ""
@@ -227,7 +223,7 @@ class Box:
                 for start in range(0, len(deeds), _BATCH):
                     sent = [
                         await producer.send(
-                            BOXES[letter.room], letter.partition, deed.SerializeToString()
+                            DEAD_LETTERS[letter.room], letter.partition, deed.SerializeToString()
                         )
                         for letter, deed in deeds[start : start + _BATCH]
                     ]

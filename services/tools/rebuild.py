@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, cast
 
 import redis.asyncio as redis
@@ -37,10 +36,7 @@ def command(
         typer.Argument(help=f"Of {', '.join(ROOMS)}; none: all of them.", show_default=False),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    home: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the local run. Default: $MAWJA_HOME, else ./.mawja"),
-    ] = None,
+    home: where.Home = None,
 ) -> None:
     """Write the views in Redis again from the log, one room after the other, and wait for it.
 

@@ -19,7 +19,7 @@ from mawja.wave.v1 import events_pb2 as wave
 
 from services.runtime import topics
 from services.runtime.errors import ConfigError, Poison
-from services.runtime.topics import BY_NAME, partition_of
+from services.runtime.topics import DEAD_LETTERS, partition_of
 
 _EVENTS: dict[topics.Topic, type[Message]] = {
     topics.CONTACT_ACCEPTED: intake.ContactAccepted,
@@ -41,7 +41,7 @@ _EVENTS: dict[topics.Topic, type[Message]] = {
 }
 EVENTS: Mapping[str, type[Message]] = {
     **{topic.name: event for topic, event in _EVENTS.items()},
-    **{name: common.DeadLetter for name in BY_NAME if name.endswith(".dead-letter.v1")},
+    **{topic.name: common.DeadLetter for topic in DEAD_LETTERS.values()},
 }
 """The message that each topic carries."""
 _SEALED = "sealed_"

@@ -4,7 +4,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
@@ -13,6 +15,12 @@ from services.runtime.config import Settings
 from services.runtime.errors import Away, ConfigError
 from services.runtime.topics import CASE
 from services.tools.local import home_folder
+
+Home = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the local run. Default: $MAWJA_HOME, else ./.mawja"),
+]
+"""The option of a command that is about such a system."""
 
 
 def system(home: Path | None, env: Mapping[str, str] = os.environ) -> Settings:
