@@ -10,323 +10,40 @@ import contextlib
 import json
 import random
 import socket
-import socketserver
-import threading
-import time
-import urllib.error
-import urllib.request
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 import grpc
 import pytest
 import redis
-import yaml
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 from mawja.broadcast.v1 import events_pb2 as broadcast
 from mawja.common.v1 import common_pb2 as common
-from mawja.intake.v1 import service_pb2 as intake
-from mawja.intake.v1 import service_pb2_grpc as intake_grpc
-from mawja.outreach.v1 import events_pb2 as outreach
-from smpp34 import DeliverSm
 
-from services.local.progress import Silent
-from services.local.system import ROOMS, System, token
-from services.runtime import ids, rpc, smpp, topics
-from services.runtime.errors import Poison
+from services.local.system import ROOMS, token
+from services.runtime import ids, rpc, topics
 from services.runtime.identity import Role
 from services.runtime.own import EPOCH, Record
-from services.runtime.privacy import Keyring
 from services.runtime.scan import Scan
-from services.runtime.topics import Topic, partition_of
-from services.tools.local import make_parts, make_system, smsc_record
+from services.runtime.topics import Topic
+from services.tools.local import smsc_record
 from tests.broadcast_rig import wait_until
+from tests.doors_rig import ALSO, DEAD, PARTITIONS, READ, Doors, Given, account, all_read, standing
 from tests.fixtures.events_v1.make import EVENTS, examples
+from tests.garbage import SEED, noise, spoilt, wild, wild_event
 
 pytestmark = pytest.mark.timeout(600)
-PARTITIONS = 2
-SEED = 4711
 EACH = 12
 """Of each kind of garbage, for each topic and partition, or each method."""
-READ: dict[str, tuple[Topic, ...]] = {
-    "intake": (topics.INBOUND_MESSAGE,),
-    "dedup": (topics.CONTACT_ACCEPTED, topics.CALL_EVENT, topics.DEDUP_COMMAND),
-    "outreach": (topics.CASE,),
-    "broadcast": (
-        topics.MESSAGE_REQUESTED,
-        topics.BROADCAST_COMMAND,
-        topics.QUEUED_URGENT,
-        topics.QUEUED_NORMAL,
-        topics.QUEUED_BULK,
-        topics.RECEIPT,
-    ),
-}
-"""What the workers read, record by record."""
-DEAD = {
-    "intake": topics.INTAKE_DEAD,
-    "dedup": topics.DEDUP_DEAD,
-    "outreach": topics.OUTREACH_DEAD,
-    "broadcast": topics.BROADCAST_DEAD,
-}
-ALSO = (topics.TALLY, topics.OPT_OUT, topics.CALLBACK, topics.MESSAGE_STATUS)
-"""What else somebody reads: wave, and broadcast its table, outside of the accounts; logs when their
-owners take over, and those who watch."""
-
-
-# What is thrown.
-
-
-def spoilt(draw: random.Random, whole: bytes) -> bytes:
-    """A broken copy: an octet changed, cut off, put in, or a piece of it twice."""
-    at = draw.randrange(len(whole) + 1)
-    kind = draw.randrange(4)
-    if kind == 0:
-        return whole[:at] + draw.randbytes(1) + whole[at + 1 :]
-    if kind == 1:
-        return whole[:at]
-    if kind == 2:
-        return whole[:at] + draw.randbytes(draw.randrange(1, 9)) + whole[at:]
-    return whole[:at] + whole[at // 2 :]
-
-
-WORDS = (
-    "",
-    "\0",
-    "a" * 70_000,
-    "'; DROP",
-    "../../etc",
-    "+",
-    "+999",
-    "مرحبا\u202e",
-    "{}",
-    "%s%n",
-    "-1",
-)
-NUMBERS = (0, -1, 1, 2**31 - 1, -(2**31), 2**63 - 1, -(2**63), 2**64 - 1, 999)
-
-
-def wild(draw: random.Random, message: Message, depth: int = 0) -> None:
-    """Sets some fields of `message` to what nobody would."""
-    for one in message.DESCRIPTOR.fields:
-        if draw.random() < 0.3:
-            continue
-        for _ in range(draw.randrange(1, 4) if one.is_repeated else 1):
-            with contextlib.suppress(ValueError, TypeError):
-                _set(draw, message, one, depth)
-
-
-def _set(draw: random.Random, message: Message, one: Any, depth: int) -> None:
-    if one.message_type is not None:
-        if depth < 3:
-            held = getattr(message, one.name)
-            element = held.add() if one.is_repeated else held
-            element.SetInParent()
-            wild(draw, element, depth + 1)
-        return
-    value: object = draw.choice(NUMBERS)
-    if one.cpp_type == FieldDescriptor.CPPTYPE_STRING:
-        value = draw.choice(WORDS)
-        if one.type == FieldDescriptor.TYPE_BYTES:
-            value = draw.randbytes(draw.randrange(40))
-    elif one.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
-        value = draw.random() < 0.5
-    if one.is_repeated:
-        getattr(message, one.name).append(value)
-    else:
-        setattr(message, one.name, value)
-
-
-def mad_pdus(draw: random.Random) -> bytes:
-    """What no SMS centre should send to a client."""
-    kind = draw.randrange(5)
-    if kind == 0:
-        return draw.randbytes(draw.randrange(1, 100))
-    if kind == 1:
-        text = draw.choice([b"id:1 stat:DELIVRD", draw.randbytes(60), b""])
-        whole = DeliverSm("999512345678", "2", text, esm_class=draw.choice([0, 4, 64])).encode()
-        return spoilt(draw, whole)
-    if kind == 2:
-        command = draw.choice([*range(0x10), 0x15, 0x102, *range(0x80000000, 0x80000016)])
-        return smpp.pdu(command, draw.randrange(256), draw.randrange(300), draw.randbytes(30))
-    if kind == 3:
-        return smpp.pdu(smpp.SUBMIT_SM_RESP, 0, draw.randrange(300), draw.randbytes(5))
-    payload = draw.randbytes(draw.randrange(140))
-    number = f"9995{draw.randrange(10**8):08}"
-    return DeliverSm(
-        number,
-        draw.choice(["Mawja", "", "1099"]),
-        payload,
-        esm_class=draw.choice([0, 0x40, 4, 0x20, 0xFF]),
-        data_coding=draw.choice([0, 4, 8, 0xF5, 255]),
-        source_addr_ton=1,
-        sequence_number=draw.randrange(1, 2**31),
-    ).encode()
-
-
-class MadCentre(socketserver.ThreadingTCPServer):
-    """An SMS centre that lets a client bind and then says anything."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), MadSession)
-        self.draw = random.Random(SEED)
-        self.sessions = 0
-        self.thread = threading.Thread(target=self.serve_forever, args=(0.1,))
-        self.thread.start()
-
-    def end(self) -> None:
-        self.shutdown()
-        self.server_close()
-        self.thread.join()
-
-
-class MadSession(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        assert isinstance(self.server, MadCentre)
-        draw = self.server.draw
-        self.server.sessions += 1
-        with contextlib.suppress(OSError):
-            self.request.settimeout(2)
-            self.request.recv(4096)
-            self.request.sendall(smpp.pdu(smpp.BIND_TRANSCEIVER_RESP, 0, 1, b"mad\0"))
-            for _ in range(draw.randrange(1, 30)):
-                self.request.sendall(mad_pdus(draw))
-                time.sleep(0.002)
-
-
-# The system, and what was given to it.
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A record of garbage. `certain`: no version can read it."""
-
-    topic: str
-    partition: int
-    offset: int
-    value: bytes
-    certain: bool
-
-
-@dataclass(slots=True)
-class Doors:
-    """The whole system, with everything that was thrown at it."""
-
-    system: System
-    mad: MadCentre
-    keyring: Keyring
-    given: list[Given] = field(default_factory=list)
-    sent: int = 0
-
-    def numbers(self) -> list[str]:
-        """A synthetic mobile in each partition, not used before."""
-        found: dict[int, str] = {}
-        while len(found) < PARTITIONS:
-            self.sent += 1
-            number = f"+9995{self.sent:08}"
-            found.setdefault(partition_of(self.keyring.person(number), PARTITIONS), number)
-        return list(found.values())
-
-    def contact(self, number: str) -> None:
-        """A person writes; intake must take it."""
-        metadata = rpc.bearer(token(self.system.keys, "door", Role.LOAD_TESTER))
-        request = intake.SubmitContactRequest(
-            contact=intake.Contact(
-                source="door",
-                idempotency_key=number,
-                channel=common.CHANNEL_SMS,
-                agency="moh",
-                number=number,
-                text="help",
-                event_ms=int(time.time() * 1000),
-                drill=True,
-            )
-        )
-        with grpc.insecure_channel(self.system.target("intake")) as channel:
-            stub = intake_grpc.IntakeServiceStub(channel)
-
-            def taken() -> bool:
-                try:
-                    stub.SubmitContact(request, metadata=metadata, timeout=30, wait_for_ready=True)
-                except grpc.RpcError as error:
-                    # Told to come again, as after a flush.
-                    if error.code() is grpc.StatusCode.UNAVAILABLE:
-                        return False
-                    raise
-                return True
-
-            wait_until(taken, 60, 0.2)
-
-    def whole_way(self) -> None:
-        """In each partition somebody writes, and the answer is on their phone."""
-        people = {self.keyring.person(number) for number in self._write()}
-        delivered: set[bytes] = set()
-
-        def take(record: Record) -> None:
-            for change in broadcast.StatusRecord.FromString(record.value or b"").changes:
-                if change.state == broadcast.MESSAGE_STATE_DELIVERED:
-                    delivered.add(change.person)
-
-        with Scan(self.system.parts.kafka, [topics.MESSAGE_STATUS]) as scan:
-
-            def all_delivered() -> bool:
-                scan.advance(take)
-                return people <= delivered
-
-            wait_until(all_delivered, 120, 0.2)
-
-    def _write(self) -> list[str]:
-        numbers = self.numbers()
-        for number in numbers:
-            self.contact(number)
-        return numbers
-
-    def exits(self) -> dict[str, list[int]]:
-        """The exit codes of every process that has ended."""
-        return {
-            replica.name: [ended.code for ended in replica.process.exits]
-            for replica in self.system.running
-            if replica.process.exits
-        }
-
-    def nobody_died(self) -> None:
-        assert self.exits() == {}
-        assert self.system.crashes == []
-        for replica in self.system.running:
-            said = replica.process.child.log.read_text()
-            for sign in ("Traceback", "nobody foresaw", "was destroyed but it is pending"):
-                assert sign not in said, f"{replica.name}:\n{said[-3000:]}"
 
 
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
-    mad = MadCentre()
-    home = tmp_path_factory.mktemp("doors")
-    try:
-        with make_parts(home, brokers=1, profile="default", progress=Silent()) as parts:
-            system = make_system(parts)
-            carriers = home / "carriers.yaml"
-            file = yaml.safe_load(carriers.read_text())
-            second = {**file["carriers"][0], "name": "mad", "port": mad.server_address[1]}
-            carriers.write_text(yaml.safe_dump({**file, "carriers": [*file["carriers"], second]}))
-            system.env = {**system.env, "MAWJA_DEAD_LETTER_LIMIT": "100000"}
-            try:
-                system.start(partitions=PARTITIONS)
-                made = Doors(system, mad, Keyring(system.keys))
-                made.whole_way()
-                yield made
-            finally:
-                system.stop()
-    finally:
-        mad.end()
+    with standing(tmp_path_factory.mktemp("doors")) as started:
+        yield started
 
 
 def real_records(doors: Doors, wanted: Sequence[Topic]) -> dict[str, list[bytes]]:
@@ -415,76 +132,6 @@ def crafted(topic: Topic, real: dict[str, list[bytes]]) -> Iterator[bytes]:
             reference=2**31,
             state=broadcast.RECEIPT_STATE_DELIVERED,
         ).SerializeToString()
-
-
-def wild_event(draw: random.Random, topic: Topic) -> bytes:
-    """An event that decodes, of fields that no owner would write."""
-    event = EVENTS[topic.name]()
-    wild(draw, event)
-    return event.SerializeToString()
-
-
-def said(doors: Doors, room: str) -> dict[str, float]:
-    """What a room's metrics say now."""
-    text = urllib.request.urlopen(doors.system.metrics_urls()[f"{room}-0"]).read().decode()
-    lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
-    return {name: float(value) for name, value in lines}
-
-
-def all_read(doors: Doors, group: str, read: Sequence[Topic]) -> bool:
-    """Whether the worker has been through all that its topics hold."""
-    counted = said(doors, group)
-    consumer = KafkaConsumer(bootstrap_servers=doors.system.parts.kafka)
-    try:
-        for topic in read:
-            places = [TopicPartition(topic.name, p) for p in range(PARTITIONS)]
-            held = sum(consumer.end_offsets(places).values())
-            done = f'mawja_worker_records_total{{group="{group}",topic="{topic.name}"}}'
-            if counted.get(done, 0) < held:
-                return False
-        return True
-    finally:
-        consumer.close()
-
-
-def account(doors: Doors) -> None:
-    """What was set aside is what was given, each once; and all of it that cannot be read."""
-    given = {(one.topic, one.partition, one.offset): one for one in doors.given}
-    for group, read in READ.items():
-        letters: list[common.DeadLetter] = []
-
-        def take(record: Record, letters: list[common.DeadLetter] = letters) -> None:
-            letters.append(common.DeadLetter.FromString(record.value or b""))
-
-        with Scan(doors.system.parts.kafka, [DEAD[group]]) as scan:
-            scan.advance(take)
-        aside = Counter((one.topic, one.partition, one.offset) for one in letters)
-        assert max(aside.values()) == 1, "set aside twice"
-        for letter in letters:
-            one = given.get((letter.topic, letter.partition, letter.offset))
-            if one is None:
-                follows_from_garbage(doors, letter)
-            else:
-                assert one.value == letter.value
-        names = {topic.name for topic in read}
-        certain = {at for at, one in given.items() if one.certain and one.topic in names}
-        assert certain <= aside.keys(), f"{group} lost {len(certain - aside.keys())}"
-        told = said(doors, group)[f'mawja_worker_dead_letters_total{{group="{group}"}}']
-        assert told == len(letters)
-    damaged = [one for one in doors.given if one.certain and one.topic == topics.TALLY.name]
-    assert said(doors, "wave")['mawja_wave_tallies_total{outcome="damaged"}'] >= len(damaged)
-
-
-def follows_from_garbage(doors: Doors, letter: common.DeadLetter) -> None:
-    """A spoilt number goes through rooms that cannot open it, up to the one that must; and a mad
-    centre brings messages from what is no number."""
-    if letter.topic == topics.INBOUND_MESSAGE.name:
-        assert broadcast.InboundMessage.FromString(letter.value).carrier == "mad"
-        return
-    assert letter.topic == topics.MESSAGE_REQUESTED.name, f"set aside what was right: {letter}"
-    request = outreach.MessageRequested.FromString(letter.value)
-    with pytest.raises(Poison):
-        doors.keyring.unseal("number", request.sealed_number)
 
 
 # Methods, tokens and ports.
@@ -579,21 +226,6 @@ def test_any_token_is_refused(doors: Doors, room: str) -> None:
                     code = call(channel, method, [b""], metadata)
                     assert code is grpc.StatusCode.UNAUTHENTICATED, (method.name, wrong)
     doors.nobody_died()
-
-
-def noise(draw: random.Random) -> bytes:
-    """What is no call: any bytes, the beginning of HTTP/2, half a request."""
-    return draw.choice(
-        [
-            draw.randbytes(draw.randrange(300)),
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + draw.randbytes(200),
-            b"POST /v1/webhooks/door HTTP/1.1\r\ncontent-length: 99999\r\n\r\n{",
-            b"POST /v1/webhooks/\xff HTTP/1.1\r\nhost: \x00\r\n\r\n",
-            b"POST /v1/webhooks/door HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
-            b"GET /metrics HTTP/9.9\r\n" + draw.randbytes(50) + b"\r\n\r\n",
-            b"GET " + b"/" * 70_000,
-        ]
-    )
 
 
 def test_any_noise_at_any_port_is_let_go(doors: Doors) -> None:
