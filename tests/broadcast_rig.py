@@ -20,6 +20,7 @@ from mawja.broadcast.v1 import events_pb2
 from mawja.common.v1 import common_pb2
 from mawja.outreach.v1 import events_pb2 as outreach_pb2
 
+from services.broadcast import wording
 from services.local.parts import Parts
 from services.local.smsc.record import Message, Submit, duplicates, read_record, reassemble
 from services.local.system import Replica, System
@@ -28,9 +29,14 @@ from services.runtime.clock import now_ms
 from services.runtime.own import EPOCH, MARKER
 from services.runtime.privacy import Keyring
 from services.runtime.scan import Scan
+from services.runtime.smpp_text import Alphabet
 
 PARTITIONS = 4
 State = events_pb2.MessageState
+LONG_ARABIC = (
+    "تم استلام بلاغكم عن انقطاع المياه في المنطقة الصناعية، وتعمل الفرق الآن على إصلاحه. "
+    "سنرسل إليكم رسالة عند عودة المياه. رقم الحالة MW-7KQ2M-4XW9D 💧"
+)
 
 
 def wait_until(what: Callable[[], bool], timeout_s: float = 30, every_s: float = 0.05) -> None:
@@ -39,6 +45,21 @@ def wait_until(what: Callable[[], bool], timeout_s: float = 30, every_s: float =
     while not what():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(every_s)
+
+
+def drilled(text: str) -> str:
+    """The text of a rehearsal as a phone shows it."""
+    return wording.shown(text, True, Alphabet.GSM7)
+
+
+def numbers(prefix: str, count: int) -> list[str]:
+    """`count` synthetic mobiles: the prefix tells the carrier."""
+    return [f"+9995{prefix}{index:06d}" for index in range(count)]
+
+
+def digits(number: str) -> str:
+    """A number as SMPP carries it."""
+    return number.removeprefix("+")
 
 
 @dataclass(slots=True)
