@@ -18,41 +18,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from services.runtime.smpp_text import (
-    GSM7_ESCAPED,
-    Alphabet,
-    Concat,
-    Decoded,
-    concat_header,
-    decode_payload,
-    join_payloads,
-)
-
-__all__ = [
-    "MAX_PARTS",
-    "Alphabet",
-    "Concat",
-    "Decoded",
-    "Encoding",
-    "Segmentation",
-    "TextError",
-    "decode",
-    "join",
-    "seven_bit_limit",
-    "split",
-    "ucs2_limit",
-    "with_udh",
-]
+from services.runtime.smpp_text import GSM7_ESCAPED, Alphabet, concat_header
 
 PART_OCTETS = 140
 CONCAT_HEADER_OCTETS = 6
 MAX_PARTS = 255
 """The concatenation header counts parts in one octet."""
-
-decode = decode_payload
-"""Text and concatenation of one received payload; see ``services.runtime.smpp_text``."""
-join = join_payloads
-"""Text of a message from the payloads of all its parts, in order."""
 
 
 class TextError(ValueError):

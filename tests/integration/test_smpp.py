@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from services.broadcast import segments
 from services.broadcast.carriers.base import (
     Accepted,
     ReceiptState,
@@ -23,6 +22,7 @@ from services.broadcast.carriers.errors import SendError
 from services.broadcast.carriers.smpp import SmppCarrier
 from services.local.smsc.record import duplicates, reassemble
 from services.runtime import smpp
+from services.runtime.smpp_text import Alphabet
 from tests.smpp_rig import ARABIC, Got, Starter, bound, configured, message, part, until
 
 # --- the plain way -------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ async def test_arabic_in_several_parts_arrives_letter_for_letter(smsc: Starter) 
 async def test_every_shipped_profile_ends_in_the_right_states(smsc: Starter, profile: str) -> None:
     centre, got = smsc(profile), Got()
     id_format: IdFormat = "hex_to_dec" if profile == "hostile" else "same"
-    alphabet = segments.Alphabet.LATIN1 if profile == "slow" else segments.Alphabet.GSM7
+    alphabet = Alphabet.LATIN1 if profile == "slow" else Alphabet.GSM7
     count = 20 if profile == "slow" else 300
     outcomes: dict[int, SubmitOutcome] = {}
     async with bound(

@@ -11,6 +11,7 @@ from services.broadcast import segments
 from services.broadcast.carriers.base import Accepted, Receipt, Refused
 from services.broadcast.carriers.errors import SendError
 from services.broadcast.carriers.smpp import SmppCarrier
+from services.runtime.smpp_text import join_payloads
 from tests.smpp_rig import ARABIC, ROOT, Got, Starter, asked, bound, configured, part, until
 
 
@@ -130,7 +131,7 @@ async def test_inbound_in_parts_and_long_and_for_one_account(smsc: Starter) -> N
         await until(lambda: len(got.inbound) == len(cut.parts) and len(other.inbound) == 1)
     assert other.inbound[0].text == "x" * 400
     ordered = sorted(got.inbound, key=lambda one: one.concat.sequence if one.concat else 0)
-    assert segments.join([one.payload for one in ordered], 8, True) == ARABIC
+    assert join_payloads([one.payload for one in ordered], 8, True) == ARABIC
     assert len({one.identity for one in got.inbound}) == len(cut.parts)
 
 

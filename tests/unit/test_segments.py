@@ -5,8 +5,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.broadcast import segments
-from services.broadcast.segments import Alphabet, Encoding, TextError
-from services.runtime.smpp_text import GSM7_BASIC, GSM7_EXTENSION
+from services.broadcast.segments import Encoding, TextError
+from services.runtime.smpp_text import (
+    GSM7_BASIC,
+    GSM7_EXTENSION,
+    Alphabet,
+    Concat,
+    decode_payload,
+    join_payloads,
+)
 
 GSM7_TEXT = st.text(GSM7_BASIC.replace("\x1b", "") + "".join(GSM7_EXTENSION.values()), max_size=700)
 ARABIC = "السلام عليكم، تم استلام بلاغكم رقم ٤٥ وسنعاود الاتصال بكم. "
@@ -67,7 +74,7 @@ def test_rejoins_within_limits_without_splitting_a_pair(text: str) -> None:
     assert "".join(result.texts) == text
     udhi = result.udhi
     payloads = segments.with_udh(result.parts, 7)
-    assert segments.join(payloads, result.data_coding, udhi) == text
+    assert join_payloads(payloads, result.data_coding, udhi) == text
     limit = {
         (Encoding.GSM7, False): 160,
         (Encoding.GSM7, True): 153,
@@ -76,10 +83,10 @@ def test_rejoins_within_limits_without_splitting_a_pair(text: str) -> None:
     }[result.encoding, udhi]
     for sequence, (part, payload) in enumerate(zip(result.parts, payloads, strict=True), 1):
         assert len(part) <= limit
-        decoded = segments.decode(payload, result.data_coding, udhi)
+        decoded = decode_payload(payload, result.data_coding, udhi)
         assert decoded.text == result.texts[sequence - 1]
         if udhi:
-            assert decoded.concat == segments.Concat(7, len(payloads), sequence)
+            assert decoded.concat == Concat(7, len(payloads), sequence)
             assert part, "no empty part of a longer message"
         if result.encoding is Encoding.UCS2:
             part.decode("utf-16-be")  # raises on half a pair
@@ -160,7 +167,7 @@ def test_the_carriers_default_alphabet_decides_the_octets(
 ) -> None:
     result = segments.split(text, alphabet=alphabet)
     assert (result.encoding, result.parts[0]) == (encoding, payload)
-    assert segments.decode(payload, result.data_coding, False, alphabet).text == text
+    assert decode_payload(payload, result.data_coding, False, alphabet).text == text
 
 
 def test_septets_are_counted_though_latin1_is_on_the_wire() -> None:
@@ -187,16 +194,16 @@ def test_header_octets_and_bounds() -> None:
 def test_reading_never_fails(
     payload: bytes, data_coding: int, udhi: bool, alphabet: Alphabet
 ) -> None:
-    segments.decode(payload, data_coding, udhi, alphabet)
-    segments.join([payload, payload], data_coding, udhi, alphabet)
+    decode_payload(payload, data_coding, udhi, alphabet)
+    join_payloads([payload, payload], data_coding, udhi, alphabet)
 
 
 def test_a_pair_split_by_another_sender_is_read_whole() -> None:
     octets = "😀".encode("utf-16-be")
     parts = segments.with_udh([octets[:2], octets[2:]], 1)
-    assert segments.join(parts, 8, True) == "😀"
+    assert join_payloads(parts, 8, True) == "😀"
 
 
 def test_sixteen_bit_references_are_read() -> None:
-    decoded = segments.decode(b"\x06\x08\x04\x12\x34\x02\x01hello", 0, True)
-    assert (decoded.text, decoded.concat) == ("hello", segments.Concat(0x1234, 2, 1))
+    decoded = decode_payload(b"\x06\x08\x04\x12\x34\x02\x01hello", 0, True)
+    assert (decoded.text, decoded.concat) == ("hello", Concat(0x1234, 2, 1))

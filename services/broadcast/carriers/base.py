@@ -111,7 +111,7 @@ class InboundMessage:
     """One SMS part that a person sent to us.
 
     ``text`` is this part's alone (None if binary). A longer message comes as several with one
-    ``concat.reference``; join their ``payload`` (``segments.join``), not their texts.
+    ``concat.reference``; join their ``payload`` (``smpp_text.join_payloads``), not their texts.
     ``identity`` is what makes this part itself: equal for a redelivery of it. With ``carrier_id``
     empty it holds only number and content, so the caller adds the time window in which an equal
     text counts as a redelivery. It is personal: put it through a keyed hash, never use it as is.
