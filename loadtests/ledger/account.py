@@ -1,6 +1,6 @@
 """The account that the ledger gives: named buckets, and what does not add up, in sentences."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -58,10 +58,6 @@ class Account:
     contacts: Contacts = field(default_factory=Contacts)
     messages: Messages = field(default_factory=Messages)
     problems: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, object]:
-        """For the report."""
-        return asdict(self)
 
 
 class Problems:

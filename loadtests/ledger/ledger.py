@@ -26,6 +26,7 @@ from services.runtime.topics import (
     CALLBACK,
     CASE,
     CONTACT_ACCEPTED,
+    DEAD_LETTERS,
     DEDUP_DEAD,
     INTAKE_DEAD,
     MESSAGE_REQUESTED,
@@ -78,10 +79,7 @@ class Ledger:
             CALLBACK.name: self._callback,
             MESSAGE_STATUS.name: self._status,
             **dict.fromkeys((topic.name for topic in _LANES), self._lane),
-            **dict.fromkeys(
-                (t.name for t in (INTAKE_DEAD, DEDUP_DEAD, OUTREACH_DEAD, BROADCAST_DEAD)),
-                self._letter,
-            ),
+            **dict.fromkeys((topic.name for topic in DEAD_LETTERS.values()), self._letter),
         }
 
     # The generator and the client.
