@@ -23,18 +23,13 @@ from services.runtime.own import LogReader
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.topics import CONTACT_ACCEPTED
-from tests.intake_rig import Intake, ask, contact, contacts, intake, outcome, refused, shown
+from tests.intake_rig import Intake, ask, contact, contacts, intake, outcome, refused
 
 
 @pytest.fixture(scope="module")
 def door(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Intake]:
     with intake(settings, tmp_path_factory.mktemp("claims"), "claims") as started:
         yield started
-
-
-@pytest.fixture
-def gateway(settings: Settings) -> Any:
-    return shown(settings, "gw", Role.GATEWAY)
 
 
 @pytest.fixture

@@ -32,9 +32,9 @@ from services.runtime.topics import CASE, CONTACT_ACCEPTED, DEDUP_DEAD
 from services.tools.__main__ import app
 from services.tools.letters import Box, Letter
 from tests.conftest import PARTITIONS
+from tests.intake_rig import NUMBER, stored
 
 CONTACTS = 400
-NUMBER = "+999512345678"
 TEXT = "لا يوجد ماء في بيتي"
 
 
@@ -90,14 +90,9 @@ def send(producer: KafkaProducer, made: intake_pb2.ContactAccepted) -> tuple[int
 
 
 def decisions(settings: Settings) -> list[events_pb2.CaseDecision]:
-    found: list[events_pb2.CaseDecision] = []
-
-    def each(record: Record) -> None:
-        found.append(events_pb2.CaseDecision.FromString(record.value or b""))
-
-    with Scan(settings.kafka, [CASE]) as scan:
-        scan.advance(each)
-    return found
+    return [
+        events_pb2.CaseDecision.FromString(record.value or b"") for record in stored(settings, CASE)
+    ]
 
 
 def until(true: Callable[[], bool], timeout_s: float = 60) -> None:

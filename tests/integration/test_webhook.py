@@ -5,9 +5,7 @@ import base64
 import hmac
 import http.client
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,21 +16,16 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from mawja.intake.v1 import events_pb2
 
 from services.intake.webhook import TOLERANCE_S, verify
 from services.local.kafka import wait_ready
 from services.local.parts import Parts
-from services.local.ports import free_ports
 from services.runtime import ids
 from services.runtime.config import Settings
-from services.runtime.own import Record
 from services.runtime.privacy import Keyring
-from services.runtime.scan import Scan
-from services.runtime.topics import CONTACT_ACCEPTED
+from tests.intake_rig import NUMBER, contacts, intake, signed
 
 SECRET = b"a secret of at least 24 bytes"
-NUMBER = "+999512345678"
 
 
 @dataclass
@@ -62,15 +55,7 @@ class Door:
         timestamp: str | None = None,
         headers: dict[str, Any] | None = None,
     ) -> Answer:
-        at = timestamp if timestamp is not None else str(int(time.time()))
-        signed = f"{delivery}.{at}.".encode() + body
-        signature = base64.b64encode(hmac.digest(secret, signed, "sha256")).decode()
-        sent = {
-            "webhook-id": delivery,
-            "webhook-timestamp": at,
-            "webhook-signature": f"v1,{signature}",
-            **(headers or {}),
-        }
+        sent = {**signed(secret, delivery, body, timestamp), **(headers or {})}
         return self.send(f"/v1/webhooks/{source}", body, sent)
 
     def send(self, path: str, body: bytes, headers: dict[str, Any]) -> Answer:
@@ -104,38 +89,8 @@ def door(
     (secrets / "plain.secret").write_text(encoded)
     (secrets / "empty.secret").write_text("")
     (secrets / "broken.secret").write_text("no base64!")
-    folder = tmp_path_factory.mktemp("webhook")
-    grpc, webhook, metrics = free_ports(3)
-    ready = folder / "ready.json"
-    outer = {k: v for k, v in os.environ.items() if not k.startswith("MAWJA_")}
-    log = folder / "log"
-    with log.open("wb") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "services.intake"],
-            env={
-                **outer,
-                "MAWJA_KAFKA": settings.kafka,
-                "MAWJA_REDIS_URL": settings.redis_url,
-                "MAWJA_KEYS": str(keys),
-                "MAWJA_PARTITIONS": str(settings.partitions),
-                "MAWJA_LISTEN": f"127.0.0.1:{grpc}",
-                "MAWJA_METRICS": f"127.0.0.1:{metrics}",
-                "MAWJA_WEBHOOK": f"127.0.0.1:{webhook}",
-                "MAWJA_READY_FILE": str(ready),
-            },
-            stderr=said,
-            cwd=folder,
-        )
-    try:
-        deadline = time.monotonic() + 60
-        while not ready.exists():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        yield Door(webhook, process, log)
-    finally:
-        process.kill()
-        process.wait()
+    with intake(settings, tmp_path_factory.mktemp("webhook"), "webhook") as started:
+        yield Door(started.webhook, started.process, started.log)
 
 
 def body(**changes: Any) -> bytes:
@@ -148,17 +103,6 @@ def body(**changes: Any) -> bytes:
         **changes,
     }
     return json.dumps({k: v for k, v in fields.items() if v is not None}).encode()
-
-
-def contacts(settings: Settings) -> list[events_pb2.ContactAccepted]:
-    found: list[events_pb2.ContactAccepted] = []
-
-    def each(record: Record) -> None:
-        found.append(events_pb2.ContactAccepted.FromString(record.value or b""))
-
-    with Scan(settings.kafka, [CONTACT_ACCEPTED]) as scan:
-        scan.advance(each)
-    return found
 
 
 def test_a_signed_delivery_is_taken(door: Door, settings: Settings, keys: Path) -> None:
