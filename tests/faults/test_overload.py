@@ -26,7 +26,7 @@ from services.runtime.config import Settings
 from services.runtime.identity import Role
 from services.runtime.own import LogReader
 from services.runtime.topics import CONTACT_ACCEPTED
-from tests.faults.flood import Plan, Seen, Segment
+from tests.faults.flood_plan import Plan, Seen, Segment
 from tests.faults.stage import Size
 from tests.faults.table import Row
 from tests.intake_rig import Intake, intake
