@@ -194,20 +194,31 @@ class Cases:
             self._take_contact(number, key_of(decision.link.contact_id), decision)
             self.known.store(number, decision.case)
         elif change == events_pb2.CASE_CHANGE_CALL:
-            contact = self.contacts.number_of[key_of(decision.call.contact_id)]
-            self.calls.take(contact, decision.call)
-            self.known.store(self.contacts.case[contact], decision.case)
+            contact = self.contacts.number_of.get(key_of(decision.call.contact_id))
+            if contact is not None:
+                self.calls.take(contact, decision.call)
+            self._fold_case(decision)
         elif change == events_pb2.CASE_CHANGE_CALL_WAITING:
             self.calls.wait(key_of(decision.call.contact_id), decision.call)
         elif decision.HasField("outcome"):
-            found = self.number_of(decision.case.case_id)
+            if change in (events_pb2.CASE_CHANGE_REPEATED, events_pb2.CASE_CHANGE_REFUSED):
+                found = self.number_of(decision.case.case_id)
+            else:
+                found = self._fold_case(decision)
+            if found is not None:
+                self._take_note(found, decision)
             number = NONE if found is None else found
-            if change not in (events_pb2.CASE_CHANGE_REPEATED, events_pb2.CASE_CHANGE_REFUSED):
-                self.known.store(number, decision.case)
-                self._take_note(number, decision)
             told = Told(number, decision.outcome.code, decision.outcome.message)
             self.memory.keep(key_of(decision.outcome.command_id), told)
         self._mark(decision.input)
+
+    def _fold_case(self, decision: Decision) -> int | None:
+        """The case stands as the decision says. Its number; None when the log no longer keeps the
+        decision that opened it."""
+        number = self.number_of(decision.case.case_id)
+        if number is not None:
+            self.known.store(number, decision.case)
+        return number
 
     # What deciding and folding share.
 

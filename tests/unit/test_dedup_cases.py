@@ -490,3 +490,21 @@ def test_nothing_is_marked_while_folding_what_was_stated() -> None:
     cases.fold(desk.log[0], 0)
     assert not cases.tallies.changed
     assert [t.rows[0].contacts for t in cases.tallies.every(0, 0)] == [1]
+
+
+def test_a_log_whose_beginning_is_no_longer_kept_is_folded() -> None:
+    """Retention takes the first decision on a contact away, and leaves later ones on it."""
+    desk = Desk()
+    old = desk.contact("one").case.case_id
+    desk.call("one", OFFERED, 1 * S)
+    kept = desk.contact("two", 2 * S, person=MONA).case
+    asked = desk.command("noted", old, 3 * S, add_note=events_pb2.AddNote(sealed_text=b"x"))
+    cases = Cases(RULES)
+    for offset, decision in enumerate(desk.log[1:], start=1):
+        cases.fold(decision, offset)
+    assert [cases.case(n) for n in range(len(cases))] == [kept]
+    assert not cases.notes
+    assert cases.decided == {"contact": 1, "call": 0, "command": 0}
+    # The same command again is told what it was told.
+    [told] = cases.memory.told.values()
+    assert told.code == asked.outcome.code
