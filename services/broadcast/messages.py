@@ -185,7 +185,8 @@ class Messages:
         message = self._by_carrier_id.get((carrier, carrier_id)) if carrier_id else None
         if message is not None:
             change = message.change()
-            if change.person == person:
+            # A late answer may have given the part another id than a receipt before it.
+            if change.person == person and carrier_id in change.carrier_ids:
                 ended = message, list(change.carrier_ids).index(carrier_id)
                 if message.state not in FINAL:
                     return ended

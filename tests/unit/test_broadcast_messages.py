@@ -159,6 +159,19 @@ def test_another_id_under_the_same_reference_is_not_ours() -> None:
     assert messages.find("c", "theirs", PERSON, reference) is None
 
 
+def test_an_id_that_a_late_answer_replaced_is_nobodys() -> None:
+    """A carrier whose receipts write ids otherwise than its answers, which come too late."""
+    messages = Messages()
+    message = claimed(messages, queued(parts=2))
+    for carrier_id in ("receipt", "answer"):
+        change = next_change(message, UNKNOWN)
+        del change.carrier_ids[:]
+        change.carrier_ids.extend([carrier_id, ""])
+        messages.decide(change)
+    assert messages.find("c", "receipt", PERSON, 0) is None
+    assert messages.find("c", "answer", PERSON, 0) == (message, 0)
+
+
 def test_a_receipt_that_does_not_come_leaves_the_message_unknown() -> None:
     messages = Messages()
     request = queued()
