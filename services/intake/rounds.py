@@ -84,6 +84,9 @@ class Rounds:
             while self._waiting:
                 if len(self._waiting) < _COMPANY:
                     await asyncio.sleep(_COMPANY_S)
+                    if not self._waiting:
+                        # The other round took them along.
+                        return
                 batch = self._waiting[:_BATCH]
                 del self._waiting[: len(batch)]
                 try:
