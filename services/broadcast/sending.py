@@ -153,11 +153,13 @@ class Sending:
             out.owed += len(again)
             try:
                 await asyncio.sleep(_PART_AGAIN_S)
-                answers = await out.carrier.submit_many(
-                    [one.parts[index] for index in again], write_by=use_by_s
-                )
             finally:
+                # Offered again they stand before all that is claimed from now on; nobody waits for
+                # their answers, which may take seconds.
                 out.owed -= len(again)
+            answers = await out.carrier.submit_many(
+                [one.parts[index] for index in again], write_by=use_by_s
+            )
             _count(name, answers)
             for index, answer in zip(again, answers, strict=True):
                 outcomes[index] = answer
