@@ -133,15 +133,16 @@ class StatusLog:
         ]
         try:
             offset = await self._log.append(entries)
+            for index, chunk in enumerate(chunks):
+                for one in chunk:
+                    self._messages.written(
+                        one.message, one.serialised, batch.decided_ms, offset + index
+                    )
+                self._written(chunk, batch.decided_ms, offset + index)
         except Exception as error:
+            # Whoever waits for it must learn of it, or the worker waits for ever.
             self._refuse(batch, error)
             raise
-        for index, chunk in enumerate(chunks):
-            for one in chunk:
-                self._messages.written(
-                    one.message, one.serialised, batch.decided_ms, offset + index
-                )
-            self._written(chunk, batch.decided_ms, offset + index)
         batch.done.set_result(None)
 
     def _lost(self, error: Exception) -> None:

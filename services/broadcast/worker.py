@@ -239,7 +239,7 @@ class Partition:
 
     def late(self, carrier: str, person: bytes, answer: LateAnswer) -> None:
         """The carrier answered after its message had become unknown."""
-        if not self._stopping:
+        if self._started and not self._stopping:
             self._answers.late(carrier, person, answer)
 
     # --- after the log has it --------------------------------------------------------------------
