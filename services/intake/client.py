@@ -160,7 +160,8 @@ class ContactStream(
         """
         await self._room.acquire()
         if self._task.done():
-            self._task.result()
+            if not self._task.cancelled():
+                self._task.result()
             raise RuntimeError("this stream was closed")
         sequence = self._next
         self._next += 1

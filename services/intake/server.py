@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from mawja.intake.v1 import events_pb2, service_pb2, service_pb2_grpc
 
 from services.intake.accept import call_event
 from services.intake.submit import Submitter
+from services.intake.turns import Turns
 from services.runtime import metrics, rpc
 from services.runtime.clock import now_ms
 from services.runtime.errors import (
@@ -110,24 +112,27 @@ class IntakeServicer(service_pb2_grpc.IntakeServiceServicer):
                 raise Invalid([Violation("calls", "must be 1 to 500 events")])
             response = service_pb2.ReportCallsResponse(sequence=request.sequence)
             events: list[tuple[events_pb2.CallEvent, bytes]] = []
-            now = now_ms()
+            now, turns = now_ms(), Turns()
             for index, call in enumerate(request.calls):
                 try:
                     events.append(call_event(call, caller, self._keyring, now))
                 except MawjaError as error:
                     response.refused.add(index=index, refusal=refusal(error))
-            sent = [
-                await self._producer.send(
-                    CALL_EVENT,
-                    partition_of(key, self._partitions),
-                    event.SerializeToString(),
-                    key=key,
+                await turns.end()
+            sent = []
+            for event, key in events:
+                sent.append(
+                    await self._producer.send(
+                        CALL_EVENT,
+                        partition_of(key, self._partitions),
+                        event.SerializeToString(),
+                        key=key,
+                    )
                 )
-                for event, key in events
-            ]
+                await turns.end()
             await acknowledged(sent)
-            for event, _ in events:
-                metrics.CALL_EVENTS.labels(str(event.state)).inc()
+            for state, count in Counter(event.state for event, _ in events).items():
+                metrics.CALL_EVENTS.labels(str(state)).inc(count)
             response.accepted = len(events)
             yield response
 
