@@ -183,6 +183,9 @@ class ContactStream(
         self._stream += 1
         # What an earlier stream left unanswered goes first, in its old order.
         self._queue = deque(sorted(self._unanswered))
+        # All of it: what waits to be sent again would otherwise be sent twice.
+        while self._later:
+            self._later.pop().cancel()
         self.counts.resent += sum(s.on_stream >= 0 for s in self._unanswered.values())
         self._wake.set()
         self._bundles.clear()
