@@ -7,7 +7,6 @@ became of it.
 
 import asyncio
 import base64
-import hmac
 import json
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -36,6 +35,7 @@ from services.runtime.identity import Role
 from services.runtime.store import sentinel_key
 from services.tools.surge import SOURCE
 from tests.faults.stage import Stage
+from tests.intake_rig import signed
 
 PORTAL = "portal"
 UNREADABLE = b"\xff\xff"
@@ -200,14 +200,7 @@ class Asking:
             await self._abandon(identity)
         contact_id = ""
         while not contact_id:
-            at = str(int(time.time()))
-            signed = f"{identity}.{at}.".encode() + body
-            signature = base64.b64encode(hmac.digest(_SECRET, signed, "sha256")).decode()
-            headers = {
-                "webhook-id": identity,
-                "webhook-timestamp": at,
-                "webhook-signature": f"v1,{signature}",
-            }
+            headers = signed(_SECRET, identity, body)
             try:
                 timeout = aiohttp.ClientTimeout(_ATTEMPT_S)
                 async with (
