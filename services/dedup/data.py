@@ -13,9 +13,8 @@ from services.dedup.tally import BUCKET_MS
 from services.dedup.words import stem, tokens
 from services.runtime.errors import ConfigError
 from services.runtime.privacy import Keyring
+from services.runtime.spans import span_ms
 
-_UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_SPAN = re.compile(r"([0-9]+)([smhd])")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
@@ -95,8 +94,8 @@ def _value(name: str, given: object, share: bool) -> Any:
         if isinstance(given, float | int) and 0 <= given <= 1:
             return float(given)
         raise ConfigError(f"{where} must be a share from 0 to 1")
-    if isinstance(given, str) and (span := _SPAN.fullmatch(given)):
-        return int(span[1]) * _UNITS_MS[span[2]]
+    if (length_ms := span_ms(given)) is not None:
+        return length_ms
     if isinstance(given, int) and not isinstance(given, bool) and given > 0:
         return given
     raise ConfigError(f"{where} must be a count, or a time such as 90s, 20m, 36h or 7d")

@@ -14,20 +14,19 @@ import yaml
 from mawja.common.v1 import common_pb2
 
 from services.runtime.errors import ConfigError
+from services.runtime.spans import span_ms
 
 SEVERAL = "mul"
 """Language of a text in several languages (ISO 639-2)."""
 _NEEDED = ("ar", "en")
 # Filipino is standardised Tagalog; phones and people say either.
 _SAME = {"fil": "tl"}
-_UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SHORTEST_MS, _LONGEST_MS = 60_000, 7 * 86_400_000
 # QueueMessage takes 4,096 bytes: enough for two of these in one.
 _LONGEST_TEXT = 1_000
 _PLACEHOLDERS = ("{centre}", "{case_number}")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
-_DURATION = re.compile(r"([1-9][0-9]{0,6})([smhd])")
 _BRACED = re.compile(r"\{[^{}]*\}|[{}]")
 
 
@@ -309,10 +308,7 @@ def _words(
 
 
 def _duration_ms(text: str) -> int | None:
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        return None
-    duration_ms = int(match[1]) * _UNITS_MS[match[2]]
+    duration_ms = span_ms(text) or 0
     return duration_ms if _SHORTEST_MS <= duration_ms <= _LONGEST_MS else None
 
 
