@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from mawja.dedup.v1 import service_pb2_grpc
 
-from services.dedup import data, views
+from services.dedup import catalogue, data, views
 from services.dedup.server import DedupServicer, decision_of
 from services.dedup.worker import PLAN, Dedup
 from services.runtime.consume import Worker
@@ -21,6 +21,7 @@ async def build(service: Service) -> None:
     """Adds dedup's server and worker to the process."""
     settings = service.settings
     rules, words = data.rules(), data.stop_words()
+    services = catalogue.read(settings.catalogue)
     shared = data.shared_numbers(settings.shared_numbers, service.keyring)
     replies = Replies(service.redis, service.replica)
     await replies.start()
@@ -49,7 +50,8 @@ async def build(service: Service) -> None:
     changes = Tail(settings, CASE, f"{service.replica}-watch", decision_of)
     service.tasks.append(changes.run)
     service_pb2_grpc.add_DedupServiceServicer_to_server(
-        DedupServicer(view, replies, service.producer, service.keyring, changes), service.server
+        DedupServicer(view, replies, service.producer, service.keyring, changes, services),
+        service.server,
     )
     service.ready.append(view.whole)
 

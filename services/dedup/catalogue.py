@@ -1,7 +1,8 @@
 """The catalogue: agencies, their services, each with its procedure, limits and telling words.
 
 One file an agency, `catalogue/<agency>.yaml`, where its code is the file's name; adding an agency
-is adding a file. Agents see names, steps and limits; triage finds the service by the words.
+is adding a file, and a government's own folder takes the place of the shipped one
+(MAWJA_CATALOGUE). Agents see names, steps and limits; a service's code is the topic of its cases.
 """
 
 from collections.abc import Iterator, Mapping
@@ -78,11 +79,16 @@ class Catalogue:
 def read(folder: Path | None = None) -> Catalogue:
     """The catalogue in `folder`, or the shipped one. Raises ConfigError naming file and rule."""
     place: Traversable | Path = folder or files(__package__) / "catalogue"
-    found = sorted(
-        (one for one in place.iterdir() if one.name.endswith(".yaml")), key=lambda one: one.name
-    )
+    try:
+        found = sorted(
+            (one for one in place.iterdir() if one.name.endswith(".yaml")), key=lambda one: one.name
+        )
+    except OSError as error:
+        raise ConfigError("the folder that MAWJA_CATALOGUE names can't be read") from error
     if not found:
-        raise ConfigError("the catalogue's folder has no .yaml file; it needs one for each agency")
+        raise ConfigError(
+            "MAWJA_CATALOGUE: the folder has no .yaml file; it needs one for each agency"
+        )
     whose: dict[str, str] = {}
     agencies = []
     for one in found:

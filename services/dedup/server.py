@@ -13,6 +13,7 @@ from mawja.dedup.v1 import events_pb2, service_pb2, service_pb2_grpc
 
 from services.dedup import views
 from services.dedup.case import Case
+from services.dedup.catalogue import Agency, Catalogue, Service
 from services.dedup.commands import NOT_FOUND, OK
 from services.dedup.known import key_of
 from services.runtime import ids, rpc
@@ -58,12 +59,14 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         producer: Producer,
         keyring: Keyring,
         changes: Tail[events_pb2.CaseDecision],
+        catalogue: Catalogue,
     ) -> None:
         self._view = view
         self._replies = replies
         self._producer = producer
         self._keyring = keyring
         self._changes = changes
+        self._catalogue = {one: _agency_shown(it) for one, it in catalogue.agencies.items()}
 
     async def GetCase(
         self, request: service_pb2.GetCaseRequest, context: "Context"
@@ -111,6 +114,15 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
                     yield service_pb2.WatchCasesResponse(
                         change=decision.change, case=_shown(decision.case)
                     )
+
+    async def GetCatalogue(
+        self, request: service_pb2.GetCatalogueRequest, context: "Context"
+    ) -> service_pb2.GetCatalogueResponse:
+        """Agencies and services; nothing in it is about a person, so liaisons see all of it."""
+        agencies = (
+            shown for code, shown in self._catalogue.items() if request.agency in ("", code)
+        )
+        return service_pb2.GetCatalogueResponse(agencies=agencies)
 
     async def AssignCase(
         self, request: service_pb2.AssignCaseRequest, context: "Context"
@@ -245,3 +257,27 @@ def _parse_token(token: str) -> tuple[float, bytes]:
         return float(int(score)), bytes.fromhex(member)
     except ValueError:
         raise Invalid([Violation("page_token", "must be one that ListCases gave")]) from None
+
+
+def _agency_shown(agency: Agency) -> service_pb2.CatalogueAgency:
+    return service_pb2.CatalogueAgency(
+        agency=agency.code,
+        names=agency.name,
+        services=(_service_shown(service) for service in agency.services),
+    )
+
+
+def _service_shown(service: Service) -> service_pb2.CatalogueService:
+    steps = zip(*service.steps.values(), strict=True)
+    return service_pb2.CatalogueService(
+        topic=service.code,
+        names=service.name,
+        kind=service.kind,
+        life_safety=service.life_safety,
+        first_step_limit_ms=service.first_step_ms,
+        resolve_limit_ms=service.resolve_ms,
+        steps=(
+            service_pb2.CatalogueStep(texts=dict(zip(service.steps, texts, strict=True)))
+            for texts in steps
+        ),
+    )

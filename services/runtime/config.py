@@ -34,6 +34,11 @@ VARIABLES = (
         "",
         "file of numbers that many people share (switchboards, camps), E.164, one a line",
     ),
+    Variable(
+        "MAWJA_CATALOGUE",
+        "",
+        "folder with a file for each agency and its services; empty: the shipped ones",
+    ),
     Variable("MAWJA_PARTITIONS", "8", "partitions of every topic keyed by person; never changes"),
     Variable("MAWJA_REPLICATION", "1", "copies of every partition (3 in production)"),
     Variable("MAWJA_DEAD_LETTER_LIMIT", "1000", "dead letters of one partition that stop a worker"),
@@ -61,6 +66,7 @@ class Settings:
     carriers: Path | None
     rules: Path | None
     shared_numbers: Path | None
+    catalogue: Path | None
     partitions: int
     replication: int
     dead_letter_limit: int
@@ -129,6 +135,7 @@ class Settings:
             carriers=path("MAWJA_CARRIERS"),
             rules=path("MAWJA_RULES"),
             shared_numbers=path("MAWJA_SHARED_NUMBERS"),
+            catalogue=path("MAWJA_CATALOGUE"),
             partitions=whole("MAWJA_PARTITIONS", 1, 4096),
             replication=whole("MAWJA_REPLICATION", 1, 7),
             dead_letter_limit=whole("MAWJA_DEAD_LETTER_LIMIT", 1, 10**9),

@@ -57,6 +57,7 @@ ROLES: dict[str, frozenset[Role]] = {
         "/mawja.dedup.v1.DedupService/GetCase": _STAFF,
         "/mawja.dedup.v1.DedupService/ListCases": _STAFF,
         "/mawja.dedup.v1.DedupService/WatchCases": _STAFF,
+        "/mawja.dedup.v1.DedupService/GetCatalogue": _STAFF,
         "/mawja.dedup.v1.DedupService/AssignCase": {Role.AGENT, Role.COORDINATOR},
         "/mawja.dedup.v1.DedupService/ResolveCase": {Role.AGENT, Role.COORDINATOR},
         "/mawja.dedup.v1.DedupService/ReopenCase": {Role.AGENT, Role.COORDINATOR},

@@ -38,6 +38,7 @@ MATRIX = {
     "DedupService/GetCase": ".xxxxxx.",
     "DedupService/ListCases": ".xxxxxx.",
     "DedupService/WatchCases": ".xxxxxx.",
+    "DedupService/GetCatalogue": ".xxxxxx.",
     "DedupService/AssignCase": ".x.x....",
     "DedupService/ResolveCase": ".x.x....",
     "DedupService/ReopenCase": ".x.x....",

@@ -177,6 +177,17 @@ async def test_staff_see_cases_and_change_them(settings: Settings, tmp_path: Pat
             page = await stub.ListCases(service_pb2.ListCasesRequest(), metadata=token)
             assert page.cases
             assert {case.agency for case in page.cases} == {"interior"}
+            # A procedure is nobody's secret: whoever hands a case over may look up what comes next.
+            request = service_pb2.GetCatalogueRequest(agency="civil-defence")
+            [fire_service] = (await stub.GetCatalogue(request, metadata=token)).agencies
+            [fire] = [one for one in fire_service.services if one.topic == "fire"]
+            assert fire.life_safety
+            assert fire.names["ar"] == "حريق"
+            assert 0 < fire.first_step_limit_ms < fire.resolve_limit_ms
+            assert len(fire.steps) >= 3
+            assert all({"ar", "en"} == set(step.texts) for step in fire.steps)
+            every = await stub.GetCatalogue(service_pb2.GetCatalogueRequest(), metadata=token)
+            assert len(every.agencies) >= 35
 
 
 async def listed(stub: Any, token: Any, **given: Any) -> list[Any]:

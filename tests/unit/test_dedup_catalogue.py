@@ -101,6 +101,11 @@ def test_an_empty_folder_is_no_catalogue(tmp_path: Path) -> None:
         catalogue.read(tmp_path)
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="MAWJA_CATALOGUE"):
+        catalogue.read(tmp_path / "none")
+
+
 def test_the_files_hold_nothing_twice() -> None:
     """YAML takes the last of two equal keys without a word."""
     folder = Path(catalogue.__file__).parent / "catalogue"

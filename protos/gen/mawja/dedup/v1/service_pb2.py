@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from mawja.common.v1 import common_pb2 as mawja_dot_common_dot_v1_dot_common__pb2
 from mawja.dedup.v1 import events_pb2 as mawja_dot_dedup_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmawja/dedup/v1/service.proto\x12\x0emawja.dedup.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1bmawja/dedup/v1/events.proto\":\n\x08\x43\x61seNote\x12\x0e\n\x06\x61uthor\x18\x01 \x01(\t\x12\x10\n\x08noted_ms\x18\x02 \x01(\x03\x12\x0c\n\x04text\x18\x03 \x01(\t\")\n\x0eGetCaseRequest\x12\x17\n\x04\x63\x61se\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18(\"\x83\x01\n\x0fGetCaseResponse\x12\"\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x14.mawja.dedup.v1.Case\x12#\n\x05links\x18\x02 \x03(\x0b\x32\x14.mawja.dedup.v1.Link\x12\'\n\x05notes\x18\x03 \x03(\x0b\x32\x18.mawja.dedup.v1.CaseNote\"\xad\x01\n\x10ListCasesRequest\x12\x32\n\x05state\x18\x01 \x01(\x0e\x32\x19.mawja.dedup.v1.CaseStateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12(\n\x06\x61gency\x18\x02 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,32}$\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"Q\n\x11ListCasesResponse\x12#\n\x05\x63\x61ses\x18\x01 \x03(\x0b\x32\x14.mawja.dedup.v1.Case\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x11WatchCasesRequest\x12(\n\x06\x61gency\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,32}$\"d\n\x12WatchCasesResponse\x12*\n\x06\x63hange\x18\x01 \x01(\x0e\x32\x1a.mawja.dedup.v1.CaseChange\x12\"\n\x04\x63\x61se\x18\x02 \x01(\x0b\x32\x14.mawja.dedup.v1.Case\"~\n\x11\x41ssignCaseRequest\x12\x19\n\x07\x63\x61se_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12/\n\x08\x61ssignee\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$\x12\x1d\n\nrequest_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"8\n\x12\x41ssignCaseResponse\x12\"\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x14.mawja.dedup.v1.Case\"N\n\x12ResolveCaseRequest\x12\x19\n\x07\x63\x61se_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\nrequest_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"9\n\x13ResolveCaseResponse\x12\"\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x14.mawja.dedup.v1.Case\"i\n\x11ReopenCaseRequest\x12\x19\n\x07\x63\x61se_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x08\x12\x1d\n\nrequest_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"8\n\x12ReopenCaseResponse\x12\"\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x14.mawja.dedup.v1.Case\"h\n\x12\x41\x64\x64\x43\x61seNoteRequest\x12\x19\n\x07\x63\x61se_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x04text\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80 \x12\x1d\n\nrequest_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"9\n\x13\x41\x64\x64\x43\x61seNoteResponse\x12\"\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x14.mawja.dedup.v1.Case2\xdd\x04\n\x0c\x44\x65\x64upService\x12J\n\x07GetCase\x12\x1e.mawja.dedup.v1.GetCaseRequest\x1a\x1f.mawja.dedup.v1.GetCaseResponse\x12P\n\tListCases\x12 .mawja.dedup.v1.ListCasesRequest\x1a!.mawja.dedup.v1.ListCasesResponse\x12U\n\nWatchCases\x12!.mawja.dedup.v1.WatchCasesRequest\x1a\".mawja.dedup.v1.WatchCasesResponse0\x01\x12S\n\nAssignCase\x12!.mawja.dedup.v1.AssignCaseRequest\x1a\".mawja.dedup.v1.AssignCaseResponse\x12V\n\x0bResolveCase\x12\".mawja.dedup.v1.ResolveCaseRequest\x1a#.mawja.dedup.v1.ResolveCaseResponse\x12S\n\nReopenCase\x12!.mawja.dedup.v1.ReopenCaseRequest\x1a\".mawja.dedup.v1.ReopenCaseResponse\x12V\n\x0b\x41\x64\x64\x43\x61seNote\x12\".mawja.dedup.v1.AddCaseNoteRequest\x1a#.mawja.dedup.v1.AddCaseNoteResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmawja/dedup/v1/service.proto\x12\x0emawja.dedup.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cmawja/common/v1/common.proto\x1a\x1bmawja/dedup/v1/events.proto\":\n\x08\x43\x61seNote\x12\x0e\n\x06\x61uthor\x18\x01 \x01(\t\x12\x10\n\x08noted_ms\x18\x02 \x01(\x03\x12\x0c\n\x04text\x18\x03 \x01(\t\")\n\x0eGetCaseRequest\x12\x17\n\x04\x63\x61se\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18(\"\x83\x01\n\x0fGetCaseResponse\x12\"\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x14.mawja.dedup.v1.Case\x12#\n\x05links\x18\x02 \x03(\x0b\x32\x14.mawja.dedup.v1.Link\x12\'\n\x05notes\x18\x03 \x03(\x0b\x32\x18.mawja.dedup.v1.CaseNote\"\xad\x01\n\x10ListCasesRequest\x12\x32\n\x05state\x18\x01 \x01(\x0e\x32\x19.mawja.dedup.v1.CaseStateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12(\n\x06\x61gency\x18\x02 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,32}$\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"Q\n\x11ListCasesResponse\x12#\n\x05\x63\x61ses\x18\x01 \x03(\x0b\x32\x14.mawja.dedup.v1.Case\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x11WatchCasesRequest\x12(\n\x06\x61gency\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,32}$\"d\n\x12WatchCasesResponse\x12*\n\x06\x63hange\x18\x01 \x01(\x0e\x32\x1a.mawja.dedup.v1.CaseChange\x12\"\n\x04\x63\x61se\x18\x02 \x01(\x0b\x32\x14.mawja.dedup.v1.Case\"~\n\x11\x41ssignCaseRequest\x12\x19\n\x07\x63\x61se_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12/\n\x08\x61ssignee\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$\x12\x1d\n\nrequest_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"8\n\x12\x41ssignCaseResponse\x12\"\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x14.mawja.dedup.v1.Case\"N\n\x12ResolveCaseRequest\x12\x19\n\x07\x63\x61se_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\nrequest_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"9\n\x13ResolveCaseResponse\x12\"\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x14.mawja.dedup.v1.Case\"i\n\x11ReopenCaseRequest\x12\x19\n\x07\x63\x61se_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x08\x12\x1d\n\nrequest_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"8\n\x12ReopenCaseResponse\x12\"\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x14.mawja.dedup.v1.Case\"h\n\x12\x41\x64\x64\x43\x61seNoteRequest\x12\x19\n\x07\x63\x61se_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x04text\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80 \x12\x1d\n\nrequest_id\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"9\n\x13\x41\x64\x64\x43\x61seNoteResponse\x12\"\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x14.mawja.dedup.v1.Case\"?\n\x13GetCatalogueRequest\x12(\n\x06\x61gency\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,32}$\"I\n\x14GetCatalogueResponse\x12\x31\n\x08\x61gencies\x18\x01 \x03(\x0b\x32\x1f.mawja.dedup.v1.CatalogueAgency\"\xbe\x01\n\x0f\x43\x61talogueAgency\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12\x39\n\x05names\x18\x02 \x03(\x0b\x32*.mawja.dedup.v1.CatalogueAgency.NamesEntry\x12\x32\n\x08services\x18\x03 \x03(\x0b\x32 .mawja.dedup.v1.CatalogueService\x1a,\n\nNamesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb1\x02\n\x10\x43\x61talogueService\x12\r\n\x05topic\x18\x01 \x01(\t\x12:\n\x05names\x18\x02 \x03(\x0b\x32+.mawja.dedup.v1.CatalogueService.NamesEntry\x12*\n\x04kind\x18\x03 \x01(\x0e\x32\x1c.mawja.common.v1.ContactKind\x12\x13\n\x0blife_safety\x18\x04 \x01(\x08\x12\x1b\n\x13\x66irst_step_limit_ms\x18\x05 \x01(\x03\x12\x18\n\x10resolve_limit_ms\x18\x06 \x01(\x03\x12,\n\x05steps\x18\x07 \x03(\x0b\x32\x1d.mawja.dedup.v1.CatalogueStep\x1a,\n\nNamesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"v\n\rCatalogueStep\x12\x37\n\x05texts\x18\x01 \x03(\x0b\x32(.mawja.dedup.v1.CatalogueStep.TextsEntry\x1a,\n\nTextsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xb8\x05\n\x0c\x44\x65\x64upService\x12J\n\x07GetCase\x12\x1e.mawja.dedup.v1.GetCaseRequest\x1a\x1f.mawja.dedup.v1.GetCaseResponse\x12P\n\tListCases\x12 .mawja.dedup.v1.ListCasesRequest\x1a!.mawja.dedup.v1.ListCasesResponse\x12U\n\nWatchCases\x12!.mawja.dedup.v1.WatchCasesRequest\x1a\".mawja.dedup.v1.WatchCasesResponse0\x01\x12S\n\nAssignCase\x12!.mawja.dedup.v1.AssignCaseRequest\x1a\".mawja.dedup.v1.AssignCaseResponse\x12V\n\x0bResolveCase\x12\".mawja.dedup.v1.ResolveCaseRequest\x1a#.mawja.dedup.v1.ResolveCaseResponse\x12S\n\nReopenCase\x12!.mawja.dedup.v1.ReopenCaseRequest\x1a\".mawja.dedup.v1.ReopenCaseResponse\x12V\n\x0b\x41\x64\x64\x43\x61seNote\x12\".mawja.dedup.v1.AddCaseNoteRequest\x1a#.mawja.dedup.v1.AddCaseNoteResponse\x12Y\n\x0cGetCatalogue\x12#.mawja.dedup.v1.GetCatalogueRequest\x1a$.mawja.dedup.v1.GetCatalogueResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -67,36 +68,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADDCASENOTEREQUEST'].fields_by_name['text']._serialized_options = b'\272H\007r\005\020\001(\200 '
   _globals['_ADDCASENOTEREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_ADDCASENOTEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\006r\004\020\001\030@'
-  _globals['_CASENOTE']._serialized_start=106
-  _globals['_CASENOTE']._serialized_end=164
-  _globals['_GETCASEREQUEST']._serialized_start=166
-  _globals['_GETCASEREQUEST']._serialized_end=207
-  _globals['_GETCASERESPONSE']._serialized_start=210
-  _globals['_GETCASERESPONSE']._serialized_end=341
-  _globals['_LISTCASESREQUEST']._serialized_start=344
-  _globals['_LISTCASESREQUEST']._serialized_end=517
-  _globals['_LISTCASESRESPONSE']._serialized_start=519
-  _globals['_LISTCASESRESPONSE']._serialized_end=600
-  _globals['_WATCHCASESREQUEST']._serialized_start=602
-  _globals['_WATCHCASESREQUEST']._serialized_end=663
-  _globals['_WATCHCASESRESPONSE']._serialized_start=665
-  _globals['_WATCHCASESRESPONSE']._serialized_end=765
-  _globals['_ASSIGNCASEREQUEST']._serialized_start=767
-  _globals['_ASSIGNCASEREQUEST']._serialized_end=893
-  _globals['_ASSIGNCASERESPONSE']._serialized_start=895
-  _globals['_ASSIGNCASERESPONSE']._serialized_end=951
-  _globals['_RESOLVECASEREQUEST']._serialized_start=953
-  _globals['_RESOLVECASEREQUEST']._serialized_end=1031
-  _globals['_RESOLVECASERESPONSE']._serialized_start=1033
-  _globals['_RESOLVECASERESPONSE']._serialized_end=1090
-  _globals['_REOPENCASEREQUEST']._serialized_start=1092
-  _globals['_REOPENCASEREQUEST']._serialized_end=1197
-  _globals['_REOPENCASERESPONSE']._serialized_start=1199
-  _globals['_REOPENCASERESPONSE']._serialized_end=1255
-  _globals['_ADDCASENOTEREQUEST']._serialized_start=1257
-  _globals['_ADDCASENOTEREQUEST']._serialized_end=1361
-  _globals['_ADDCASENOTERESPONSE']._serialized_start=1363
-  _globals['_ADDCASENOTERESPONSE']._serialized_end=1420
-  _globals['_DEDUPSERVICE']._serialized_start=1423
-  _globals['_DEDUPSERVICE']._serialized_end=2028
+  _globals['_GETCATALOGUEREQUEST'].fields_by_name['agency']._loaded_options = None
+  _globals['_GETCATALOGUEREQUEST'].fields_by_name['agency']._serialized_options = b'\272H\025r\0232\021^[a-z0-9-]{0,32}$'
+  _globals['_CATALOGUEAGENCY_NAMESENTRY']._loaded_options = None
+  _globals['_CATALOGUEAGENCY_NAMESENTRY']._serialized_options = b'8\001'
+  _globals['_CATALOGUESERVICE_NAMESENTRY']._loaded_options = None
+  _globals['_CATALOGUESERVICE_NAMESENTRY']._serialized_options = b'8\001'
+  _globals['_CATALOGUESTEP_TEXTSENTRY']._loaded_options = None
+  _globals['_CATALOGUESTEP_TEXTSENTRY']._serialized_options = b'8\001'
+  _globals['_CASENOTE']._serialized_start=136
+  _globals['_CASENOTE']._serialized_end=194
+  _globals['_GETCASEREQUEST']._serialized_start=196
+  _globals['_GETCASEREQUEST']._serialized_end=237
+  _globals['_GETCASERESPONSE']._serialized_start=240
+  _globals['_GETCASERESPONSE']._serialized_end=371
+  _globals['_LISTCASESREQUEST']._serialized_start=374
+  _globals['_LISTCASESREQUEST']._serialized_end=547
+  _globals['_LISTCASESRESPONSE']._serialized_start=549
+  _globals['_LISTCASESRESPONSE']._serialized_end=630
+  _globals['_WATCHCASESREQUEST']._serialized_start=632
+  _globals['_WATCHCASESREQUEST']._serialized_end=693
+  _globals['_WATCHCASESRESPONSE']._serialized_start=695
+  _globals['_WATCHCASESRESPONSE']._serialized_end=795
+  _globals['_ASSIGNCASEREQUEST']._serialized_start=797
+  _globals['_ASSIGNCASEREQUEST']._serialized_end=923
+  _globals['_ASSIGNCASERESPONSE']._serialized_start=925
+  _globals['_ASSIGNCASERESPONSE']._serialized_end=981
+  _globals['_RESOLVECASEREQUEST']._serialized_start=983
+  _globals['_RESOLVECASEREQUEST']._serialized_end=1061
+  _globals['_RESOLVECASERESPONSE']._serialized_start=1063
+  _globals['_RESOLVECASERESPONSE']._serialized_end=1120
+  _globals['_REOPENCASEREQUEST']._serialized_start=1122
+  _globals['_REOPENCASEREQUEST']._serialized_end=1227
+  _globals['_REOPENCASERESPONSE']._serialized_start=1229
+  _globals['_REOPENCASERESPONSE']._serialized_end=1285
+  _globals['_ADDCASENOTEREQUEST']._serialized_start=1287
+  _globals['_ADDCASENOTEREQUEST']._serialized_end=1391
+  _globals['_ADDCASENOTERESPONSE']._serialized_start=1393
+  _globals['_ADDCASENOTERESPONSE']._serialized_end=1450
+  _globals['_GETCATALOGUEREQUEST']._serialized_start=1452
+  _globals['_GETCATALOGUEREQUEST']._serialized_end=1515
+  _globals['_GETCATALOGUERESPONSE']._serialized_start=1517
+  _globals['_GETCATALOGUERESPONSE']._serialized_end=1590
+  _globals['_CATALOGUEAGENCY']._serialized_start=1593
+  _globals['_CATALOGUEAGENCY']._serialized_end=1783
+  _globals['_CATALOGUEAGENCY_NAMESENTRY']._serialized_start=1739
+  _globals['_CATALOGUEAGENCY_NAMESENTRY']._serialized_end=1783
+  _globals['_CATALOGUESERVICE']._serialized_start=1786
+  _globals['_CATALOGUESERVICE']._serialized_end=2091
+  _globals['_CATALOGUESERVICE_NAMESENTRY']._serialized_start=1739
+  _globals['_CATALOGUESERVICE_NAMESENTRY']._serialized_end=1783
+  _globals['_CATALOGUESTEP']._serialized_start=2093
+  _globals['_CATALOGUESTEP']._serialized_end=2211
+  _globals['_CATALOGUESTEP_TEXTSENTRY']._serialized_start=2167
+  _globals['_CATALOGUESTEP_TEXTSENTRY']._serialized_end=2211
+  _globals['_DEDUPSERVICE']._serialized_start=2214
+  _globals['_DEDUPSERVICE']._serialized_end=2910
 # @@protoc_insertion_point(module_scope)

@@ -74,6 +74,11 @@ class DedupServiceStub:
                 request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteRequest.SerializeToString,
                 response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteResponse.FromString,
                 _registered_method=True)
+        self.GetCatalogue = channel.unary_unary(
+                '/mawja.dedup.v1.DedupService/GetCatalogue',
+                request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.GetCatalogueRequest.SerializeToString,
+                response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.GetCatalogueResponse.FromString,
+                _registered_method=True)
 
 
 class DedupServiceServicer:
@@ -133,6 +138,13 @@ class DedupServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCatalogue(self, request, context):
+        """Agencies and their services, each with the steps of its procedure and its time limits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DedupServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -170,6 +182,11 @@ def add_DedupServiceServicer_to_server(servicer, server):
                     servicer.AddCaseNote,
                     request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteRequest.FromString,
                     response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteResponse.SerializeToString,
+            ),
+            'GetCatalogue': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCatalogue,
+                    request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.GetCatalogueRequest.FromString,
+                    response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.GetCatalogueResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -366,6 +383,33 @@ class DedupService:
             '/mawja.dedup.v1.DedupService/AddCaseNote',
             mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteRequest.SerializeToString,
             mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCatalogue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.dedup.v1.DedupService/GetCatalogue',
+            mawja_dot_dedup_dot_v1_dot_service__pb2.GetCatalogueRequest.SerializeToString,
+            mawja_dot_dedup_dot_v1_dot_service__pb2.GetCatalogueResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -52,6 +52,8 @@ class DedupServiceStub:
     """Opens a resolved case again."""
     AddCaseNote: _grpc.UnaryUnaryMultiCallable[_service_pb2.AddCaseNoteRequest, _service_pb2.AddCaseNoteResponse]
     """Adds a note."""
+    GetCatalogue: _grpc.UnaryUnaryMultiCallable[_service_pb2.GetCatalogueRequest, _service_pb2.GetCatalogueResponse]
+    """Agencies and their services, each with the steps of its procedure and its time limits."""
 
 @_typing.type_check_only
 class DedupServiceAsyncStub(DedupServiceStub):
@@ -77,6 +79,8 @@ class DedupServiceAsyncStub(DedupServiceStub):
     """Opens a resolved case again."""
     AddCaseNote: _aio.UnaryUnaryMultiCallable[_service_pb2.AddCaseNoteRequest, _service_pb2.AddCaseNoteResponse]  # type: ignore[assignment]
     """Adds a note."""
+    GetCatalogue: _aio.UnaryUnaryMultiCallable[_service_pb2.GetCatalogueRequest, _service_pb2.GetCatalogueResponse]  # type: ignore[assignment]
+    """Agencies and their services, each with the steps of its procedure and its time limits."""
 
 class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows cases and applies people's decisions to them.
@@ -141,5 +145,13 @@ class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.AddCaseNoteResponse, _abc.Awaitable[_service_pb2.AddCaseNoteResponse]]:
         """Adds a note."""
+
+    @_abc_1.abstractmethod
+    def GetCatalogue(
+        self,
+        request: _service_pb2.GetCatalogueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.GetCatalogueResponse, _abc.Awaitable[_service_pb2.GetCatalogueResponse]]:
+        """Agencies and their services, each with the steps of its procedure and its time limits."""
 
 def add_DedupServiceServicer_to_server(servicer: DedupServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
