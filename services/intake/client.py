@@ -240,19 +240,20 @@ class ContactStream(
             await call.write(requests[0])
             return
         urgent = [request for request in requests if request.contact.life_safety]
-        if urgent:
-            await call.write(service_pb2.SubmitContactsRequest(bundle=urgent))
         ordinary = [request for request in requests if not request.contact.life_safety]
+        message = service_pb2.SubmitContactsRequest(bundle=urgent)
         if ordinary:
-            number = self._next
+            message.sequence = self._next
             self._next += 1
-            self._bundles[number] = [request.sequence for request in ordinary]
+            message.ordinary = service_pb2.SubmitContactsRequest(
+                bundle=ordinary
+            ).SerializeToString()
+            message.ordinary_count = len(ordinary)
+            self._bundles[message.sequence] = [request.sequence for request in ordinary]
             while len(self._bundles) > _WINDOW:
                 # Whether it is turned away is said at once, before any later one is.
                 del self._bundles[next(iter(self._bundles))]
-            await call.write(
-                service_pb2.SubmitContactsRequest(sequence=number, bundle=ordinary, ordinary=True)
-            )
+        await call.write(message)
 
     def _read(self, answer: service_pb2.SubmitContactsResponse) -> None:
         for one in answer.bundle or (answer,):
@@ -264,6 +265,11 @@ class ContactStream(
                 else:
                     sequences = [one.sequence]
                 self._again(sequences, refused.retry_after_ms / 1000)
+            elif one.whole:
+                for sequence in self._bundles.pop(one.sequence, []):
+                    self._take(
+                        service_pb2.SubmitContactsResponse(sequence=sequence, refused=refused)
+                    )
             else:
                 self._bundle = min(_BUNDLE, self._bundle + 1)
                 self._take(one)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import grpc
+from google.protobuf.message import DecodeError
 from mawja.common.v1 import common_pb2
 from mawja.intake.v1 import events_pb2, service_pb2, service_pb2_grpc
 
@@ -221,14 +222,14 @@ class _Stream:
                 while self._unanswered + len(self._answered) >= UNANSWERED:
                     self._room.clear()
                     await self._room.wait()
-                if not request.bundle:
+                if not request.bundle and not request.ordinary:
                     self._submit((request,))
                     continue
                 self._bundles = True
-                if request.ordinary and not self._submitter.door.admits_bundle(len(request.bundle)):
-                    self._turn_away(request)
-                else:
+                if request.bundle:
                     self._submit(request.bundle)
+                if request.ordinary:
+                    self._submit_ordinary(request)
         finally:
             self._hurry.set()
             self._wake.set()
@@ -244,10 +245,25 @@ class _Stream:
             else:
                 future.add_done_callback(partial(self._settled, request))
 
-    def _turn_away(self, request: service_pb2.SubmitContactsRequest) -> None:
-        # Nothing of it is looked at, so nothing is told of its channels.
-        count = len(request.bundle)
-        error = self._submitter.door.turn_away(common_pb2.CHANNEL_UNSPECIFIED, count)
+    def _submit_ordinary(self, request: service_pb2.SubmitContactsRequest) -> None:
+        door, count = self._submitter.door, request.ordinary_count
+        if not door.admits_bundle(count):
+            # Nothing of them is looked at, so nothing is told of their channels.
+            self._refuse_all(request, door.turn_away(common_pb2.CHANNEL_UNSPECIFIED, count))
+            return
+        try:
+            ordinary = service_pb2.SubmitContactsRequest.FromString(request.ordinary).bundle
+        except DecodeError:
+            violation = Violation("ordinary", "must be a SubmitContactsRequest")
+            self._refuse_all(request, Invalid([violation]))
+            return
+        if len(ordinary) != count:
+            violation = Violation("ordinary_count", "must be how many contacts `ordinary` holds")
+            self._refuse_all(request, Invalid([violation]))
+            return
+        self._submit(ordinary)
+
+    def _refuse_all(self, request: service_pb2.SubmitContactsRequest, error: MawjaError) -> None:
         self._hurry.set()
         self._answer(
             service_pb2.SubmitContactsResponse(

@@ -43,7 +43,7 @@ _DRAIN_S = 15.0
 
 @dataclass(slots=True)
 class _Bundle:
-    data: list[bytes]
+    data: bytes
     urgent: frozenset[int]
     segment: _Running
     due_s: float = 0.0
@@ -96,15 +96,14 @@ class Flood:
                     contact=self._contact(f"{number}-{sequence}", sequence in urgent),
                 )
                 (apart if sequence in urgent else ordinary).append(made)
-            messages = [
-                service_pb2.SubmitContactsRequest(
-                    sequence=len(self._bundles), bundle=ordinary, ordinary=True
-                )
-            ]
-            if apart:
-                # As the shipped client does it: first, and apart.
-                messages.insert(0, service_pb2.SubmitContactsRequest(bundle=apart))
-            data = [message.SerializeToString() for message in messages]
+            # As the shipped client does it.
+            message = service_pb2.SubmitContactsRequest(
+                sequence=len(self._bundles),
+                bundle=apart,
+                ordinary=service_pb2.SubmitContactsRequest(bundle=ordinary).SerializeToString(),
+                ordinary_count=len(ordinary),
+            )
+            data = message.SerializeToString()
             running.bundles.append(len(self._bundles))
             self._bundles.append(_Bundle(data, frozenset(urgent), running))
 
@@ -232,8 +231,8 @@ class Flood:
                 (seen.urgent_refused if urgent else seen.refused).append(sample)
         return sum(counts.values())
 
-    def sent(self, index: int, due_s: float) -> list[bytes]:
-        """The messages of a bundle that goes out now and was due at `due_s`."""
+    def sent(self, index: int, due_s: float) -> bytes:
+        """The message of a bundle that goes out now and was due at `due_s`."""
         bundle = self._bundles[index]
         bundle.due_s = due_s
         seen = bundle.segment.seen
@@ -280,8 +279,7 @@ class _Stream:
             await self._write(running.next(), time.monotonic())
 
     async def _write(self, index: int, due_s: float) -> None:
-        for message in self._flood.sent(index, due_s):
-            await self._call.write(message)
+        await self._call.write(self._flood.sent(index, due_s))
 
     async def end(self) -> None:
         """Waits for the answers that are still to come, 15 s at most."""

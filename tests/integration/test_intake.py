@@ -266,6 +266,42 @@ async def test_in_a_stream_only_the_bad_contact_is_refused(
     assert len(taken) == 1940
 
 
+def packed(sequence: int, *keys: str, **changes: Any) -> service_pb2.SubmitContactsRequest:
+    """Ordinary contacts as the shipped client sends them; their sequences follow 100 × their
+    own."""
+    bundle = [
+        service_pb2.SubmitContactsRequest(sequence=100 * sequence + i, contact=contact(key))
+        for i, key in enumerate(keys)
+    ]
+    ordinary = service_pb2.SubmitContactsRequest(bundle=bundle).SerializeToString()
+    given = {"ordinary": ordinary, "ordinary_count": len(bundle), **changes}
+    return service_pb2.SubmitContactsRequest(sequence=sequence, **given)
+
+
+async def test_ordinary_contacts_that_are_not_what_they_say_are_refused_together(
+    shared: Intake, gateway: Any
+) -> None:
+    urgent = service_pb2.SubmitContactsRequest(
+        sequence=9, contact=contact("packed-urgent", life_safety=True)
+    )
+    answers = await through(
+        shared.target,
+        gateway,
+        [
+            packed(1, "packed-1", "packed-2"),
+            packed(2, ordinary=b"\xff\xff", ordinary_count=3),
+            packed(3, "packed-3", ordinary_count=2),
+            # Beside ordinary ones that are refused, what is urgent is taken.
+            packed(4, "packed-4", ordinary_count=0, bundle=[urgent]),
+        ],
+    )
+    assert {s for s, a in answers.items() if a.HasField("accepted")} == {100, 101, 9}
+    refused = {s: a for s, a in answers.items() if a.HasField("refused")}
+    assert all(a.whole and a.refused.code == 3 for a in refused.values())
+    fields = {s: [v.field for v in a.refused.violations] for s, a in refused.items()}
+    assert fields == {2: ["ordinary"], 3: ["ordinary_count"], 4: ["ordinary_count"]}
+
+
 async def test_a_stream_of_conflicts_is_answered_soon(shared: Intake, gateway: Any) -> None:
     """A gateway that stamps a repeat with a new time: each is looked up to name what differs."""
     first = [

@@ -166,13 +166,16 @@ class SubmitContactsRequest(_message.Message):
     CONTACT_FIELD_NUMBER: _builtins.int
     BUNDLE_FIELD_NUMBER: _builtins.int
     ORDINARY_FIELD_NUMBER: _builtins.int
+    ORDINARY_COUNT_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """The sender's number for this element; its answer carries it back."""
-    ordinary: _builtins.bool
-    """In none of the bundle's contacts a life is in danger, and `sequence` is the bundle's own number:
-    under overload it is turned away as a whole, unread, which costs next to nothing. Life-safety
-    contacts travel apart.
+    ordinary: _builtins.bytes
+    """Contacts in none of which a life is in danger: a SubmitContactsRequest with their `bundle`,
+    serialised, so that under overload all of them are turned away unread, which costs next to
+    nothing. May travel with a `bundle` of life-safety contacts. `sequence` is their common number.
     """
+    ordinary_count: _builtins.int
+    """How many contacts `ordinary` holds."""
     @_builtins.property
     def contact(self) -> Global___Contact:
         """The contact."""
@@ -189,11 +192,12 @@ class SubmitContactsRequest(_message.Message):
         sequence: _builtins.int = ...,
         contact: Global___Contact | None = ...,
         bundle: _abc.Iterable[Global___SubmitContactsRequest] | None = ...,
-        ordinary: _builtins.bool = ...,
+        ordinary: _builtins.bytes = ...,
+        ordinary_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "contact", b"contact", "ordinary", b"ordinary", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "contact", b"contact", "ordinary", b"ordinary", "ordinary_count", b"ordinary_count", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -213,7 +217,7 @@ class SubmitContactsResponse(_message.Message):
     sequence: _builtins.int
     """The number that the sender gave."""
     whole: _builtins.bool
-    """`refused` is the answer to every contact of the `ordinary` bundle with this sequence."""
+    """`refused` is the answer to every contact in the `ordinary` with this sequence."""
     @_builtins.property
     def accepted(self) -> Global___SubmitContactResponse:
         """Kafka has it."""
