@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from mawja.dedup.v1 import service_pb2_grpc
 
-from services.dedup import catalogue, data, views
+from services.dedup import catalogue, data, languages, views
 from services.dedup.server import DedupServicer, decision_of
 from services.dedup.worker import PLAN, Dedup
 from services.runtime.consume import Worker
@@ -20,7 +20,7 @@ from services.runtime.work import Context
 async def build(service: Service) -> None:
     """Adds dedup's server and worker to the process."""
     settings = service.settings
-    rules, words = data.rules(), data.stop_words()
+    rules, spoken = data.rules(), languages.read()
     services = catalogue.read(settings.catalogue)
     shared = data.shared_numbers(settings.shared_numbers, service.keyring)
     replies = Replies(service.redis, service.replica)
@@ -34,7 +34,7 @@ async def build(service: Service) -> None:
         return Dedup(
             context,
             rules,
-            words,
+            spoken,
             shared,
             service.keyring,
             service.producer,

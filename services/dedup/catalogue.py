@@ -12,11 +12,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from mawja.common.v1 import common_pb2
 
 from services.runtime.errors import ConfigError
 from services.runtime.spans import span_ms
+from services.runtime.yamls import yaml_of
 
 KINDS: Mapping[str, common_pb2.ContactKind.ValueType] = {
     "enquiry": common_pb2.CONTACT_KIND_ENQUIRY,
@@ -105,10 +105,7 @@ def read(folder: Path | None = None) -> Catalogue:
 
 def _agency(file: str, text: str) -> Agency:
     where, code = f"catalogue/{file}", file.removesuffix(".yaml")
-    try:
-        given = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where} is not YAML") from error
+    given: Any = yaml_of(where, text)
     _mapping(where, given, {"name", "services"}, frozenset())
     _code(where, code)
     if not isinstance(given["services"], dict) or not given["services"]:

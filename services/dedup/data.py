@@ -1,35 +1,24 @@
-"""Reads dedup's data files: rules, words that say nothing, numbers that are shared."""
+"""Reads dedup's small data files: its rules, and the numbers that are shared."""
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from services.dedup.match import Rules
 from services.dedup.tally import BUCKET_MS
-from services.dedup.words import stem, tokens
 from services.runtime.errors import ConfigError
 from services.runtime.privacy import Keyring
 from services.runtime.spans import span_ms
+from services.runtime.yamls import yaml_of
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """Stems that say nothing (`stop`, of all languages together), and by language for those in
-    Latin letters the words that tell them apart (`function`)."""
-
-    stop: frozenset[str]
-    function: dict[str, frozenset[str]]
-
-
 def rules(text: str | None = None) -> Rules:
     """The thresholds in rules.yaml, or in `text`. Raises ConfigError naming what is wrong."""
-    given = _mapping("rules.yaml", text)
+    given = _mapping(text)
     names = {field.name: field.type for field in fields(Rules)}
     if set(given) != set(names):
         odd = ", ".join(sorted(set(given) ^ set(names)))
@@ -38,22 +27,6 @@ def rules(text: str | None = None) -> Rules:
     if read.tally_keep < read.repeat_window + BUCKET_MS:
         raise ConfigError("services/dedup/rules.yaml: tally_keep must outlast repeat_window")
     return read
-
-
-def stop_words() -> Words:
-    """The words in stopwords.yaml, in one spelling. Raises ConfigError."""
-    given = _mapping("stopwords.yaml", None)
-    by_language = {
-        language: frozenset(token for word in listed for token in tokens(str(word)))
-        for language, listed in given["words"].items()
-    }
-    latin = {language: by_language[language] for language in given["latin"]}
-    function = {}
-    for language, listed in latin.items():
-        others = frozenset[str]().union(*(o for name, o in latin.items() if name != language))
-        function[language] = listed - others
-    every = frozenset[str]().union(*by_language.values())
-    return Words(stop=frozenset(stem(word) for word in every), function=function)
 
 
 def shared_numbers(path: Path | None, keyring: Keyring) -> frozenset[bytes]:
@@ -76,15 +49,12 @@ def shared_numbers(path: Path | None, keyring: Keyring) -> frozenset[bytes]:
     return frozenset(hashes)
 
 
-def _mapping(name: str, text: str | None) -> dict[str, Any]:
+def _mapping(text: str | None) -> dict[str, Any]:
     if text is None:
-        text = (files(__package__) / name).read_text("utf-8")
-    try:
-        read = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"services/dedup/{name} is not YAML") from error
+        text = (files(__package__) / "rules.yaml").read_text("utf-8")
+    read = yaml_of("services/dedup/rules.yaml", text)
     if not isinstance(read, dict):
-        raise ConfigError(f"services/dedup/{name}: names and values, one a line")
+        raise ConfigError("services/dedup/rules.yaml: names and values, one a line")
     return read
 
 

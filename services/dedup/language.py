@@ -1,49 +1,55 @@
-"""The language of a text, where its source does not know it, from script and function words.
+"""What is known of a language: what shows it, and what its words say of a need. Pure."""
 
-The answer goes back to the person in it, so it is given only when the text shows it: the script
-tells Hindi, Bengali and Malayalam; letters that Arabic has not tell Urdu; function words tell
-languages in Latin letters apart. Arabic in Latin letters (Arabizi) stays unknown.
-"""
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-import re
-from collections.abc import Mapping
+from services.dedup.words import stem
 
-from services.dedup.words import tokens
-
-_LOOKED_AT = 600
-_LETTERS = {
-    "ar": re.compile("[\u0621-\u064a\u066e-\u06d3]"),
-    "hi": re.compile("[\u0904-\u0939]"),
-    "bn": re.compile("[\u0985-\u09b9]"),
-    "ml": re.compile("[\u0d05-\u0d39]"),
-    "latin": re.compile("[A-Za-z\u00c0-\u024f]"),
-}
-# Urdu letters that neither Arabic nor its Gulf spelling (چ گ پ) has.
-_URDU = re.compile("[ٹڈڑںےۓہھ]")
-_ENOUGH_LETTERS = 3
+Words = tuple[str, ...]
+"""A word, or a phrase in the order of its words, in one spelling."""
 
 
-def identify(text: str, function_words: Mapping[str, frozenset[str]]) -> str:
-    """The BCP 47 code of the text's language, or "" when it does not show.
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """Words that together mean something: one of each of `places`, in any order, in a sentence."""
 
-    `function_words`: for each language in Latin letters, frequent words that the others have not.
+    places: tuple[frozenset[Words], ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language. `code`: BCP 47. `name`: in English (en) and by those who speak it (own).
+
+    `letters`: letters that the others of its script have not. `shows`: words that they have not.
+    `stop`: words that say nothing about a need. `negations`: turn a sentence round. `alike`: the
+    meaning of a word, named the same in all languages. `danger`: a life is in danger; `calm`: the
+    same words without danger.
     """
-    text = text[:_LOOKED_AT]
-    best, most = "", _ENOUGH_LETTERS - 1
-    for script, letters in _LETTERS.items():
-        count = len(letters.findall(text))
-        if count > most:
-            best, most = script, count
-    if best == "ar":
-        return "ur" if len(_URDU.findall(text)) * 25 >= most else "ar"
-    if best != "latin":
-        return best
-    said = tokens(text)
-    hits = {
-        language: sum(word in words for word in said) for language, words in function_words.items()
-    }
-    likely = max(hits, key=lambda language: hits[language], default="")
-    if not likely or not hits[likely]:
-        return ""
-    # A tie shows nothing.
-    return likely if sum(n == hits[likely] for n in hits.values()) == 1 else ""
+
+    code: str
+    name: Mapping[str, str]
+    script: str
+    letters: frozenset[str]
+    shows: frozenset[str]
+    stop: frozenset[str]
+    negations: frozenset[str]
+    alike: Mapping[Words, str]
+    danger: tuple[Saying, ...]
+    calm: tuple[Saying, ...]
+
+
+def stop_stems(languages: Iterable[Language]) -> frozenset[str]:
+    """The stems that say nothing about a need, of all languages together."""
+    return frozenset(stem(word) for language in languages for word in language.stop)
+
+
+def meanings(languages: Iterable[Language]) -> dict[str, str]:
+    """What single words mean, of all languages together. Where two languages spell two meanings
+    alike, the first language has it."""
+    found: dict[str, str] = {}
+    for language in languages:
+        for words, meaning in language.alike.items():
+            if len(words) == 1:
+                found.setdefault(words[0], meaning)
+    return found

@@ -158,7 +158,7 @@ def compare(contact: Side, case: Side, rules: Rules, shared: bool) -> Verdict:
             speaks
             and share < rules.text_different
             and not same_topic
-            and _primary(contact.language) == _primary(case.language)
+            and _spelling(contact.language) == _spelling(case.language)
         ):
             return Verdict(0, f"same number and agency, other words ({told})")
         score = round(0.85 + 0.1 * share, 2)
@@ -196,5 +196,7 @@ def _codes(shape: frozenset[int]) -> frozenset[int]:
     return frozenset([h for h in shape if h & CODE])
 
 
-def _primary(language: str) -> str:
-    return language.partition("-")[0].lower()
+def _spelling(language: str) -> tuple[str, str]:
+    """Language and script: words of one in two scripts are as far apart as those of two."""
+    primary, *others = language.lower().split("-")
+    return primary, next((part for part in others if len(part) == 4), "")

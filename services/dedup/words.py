@@ -9,7 +9,7 @@ shapes stay comparable.
 
 import re
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from services.dedup.normalise import normalise
 
@@ -58,12 +58,17 @@ def stem(token: str) -> str:
 
 
 class Shaper:
-    """Makes shapes. `stop` holds stems that say nothing, in one spelling; `word_hash` gives a keyed
-    32-bit hash. Remembers the words it met last, since most texts are made of the same ones."""
+    """Makes shapes. `stop` holds stems that say nothing, `alike` what a word or stem means, by the
+    name of the meaning, both in one spelling; `word_hash` gives a keyed 32-bit hash. Words of one
+    meaning are one word, whatever their language. Remembers the words it met last, since most
+    texts are made of the same ones."""
 
-    def __init__(self, word_hash: Callable[[str], int], stop: frozenset[str]) -> None:
+    def __init__(
+        self, word_hash: Callable[[str], int], stop: frozenset[str], alike: Mapping[str, str]
+    ) -> None:
         self._word_hash = word_hash
         self._stop = stop
+        self._alike = alike
         self._met: dict[str, int] = {}
 
     def shape(self, text: str) -> list[int]:
@@ -87,7 +92,8 @@ class Shaper:
         word = stem(token)
         if word in self._stop or (len(token) == 1 and not token.isdigit()):
             return _NOTHING
-        return self._word_hash(word) & _WORD or 1
+        meaning = self._alike.get(token) or self._alike.get(word, word)
+        return self._word_hash(meaning) & _WORD or 1
 
 
 def bounded(hashes: Iterable[int]) -> list[int]:

@@ -17,8 +17,8 @@ from mawja.dedup.v1 import events_pb2
 from services.dedup import inputs, views
 from services.dedup.case import Case
 from services.dedup.cases import Cases, Decision
-from services.dedup.data import Words
-from services.dedup.language import identify
+from services.dedup.identify import Identifier
+from services.dedup.language import Language, meanings, stop_stems
 from services.dedup.match import Rules
 from services.dedup.views import Listing
 from services.dedup.words import Shaper
@@ -70,7 +70,7 @@ class Dedup:
         self,
         context: Context,
         rules: Rules,
-        words: Words,
+        languages: Sequence[Language],
         shared: frozenset[bytes],
         keyring: Keyring,
         producer: Producer,
@@ -82,8 +82,8 @@ class Dedup:
         self._context = context
         self._partition = context.partition
         self._log = context.logs[CASE.name]
-        self._words = words
-        self._shaper = Shaper(keyring.word_hash, words.stop)
+        self._identifier = Identifier(languages)
+        self._shaper = Shaper(keyring.word_hash, stop_stems(languages), meanings(languages))
         self._keyring = keyring
         self._producer = producer
         self._make_view = view
@@ -192,7 +192,7 @@ class Dedup:
             contact = inputs.contact(value)
             text = self._text(contact.sealed_text)
             shown = self._shaper.shape(text) if text else []
-            language = contact.language or (identify(text, self._words.function) if text else "")
+            language = contact.language or self._identifier.identify(text).code
             return self.cases.contact(contact, shown, language, at, at_ms), ""
         if source == CALL_EVENT.name:
             return self.cases.call(inputs.call(value), at, at_ms), ""

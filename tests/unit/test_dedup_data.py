@@ -42,13 +42,6 @@ def test_what_is_no_mapping_is_refused(text: str) -> None:
         data.rules(text)
 
 
-def test_stop_words_are_in_one_spelling() -> None:
-    words = data.stop_words()
-    assert {"الي", "علي", "في", "the", "है"} <= words.stop
-    assert not words.function["en"] & words.function["tl"]
-    assert not {"فحص", "covid", "flight"} & words.stop
-
-
 def test_shared_numbers_are_hashed(tmp_path: Path) -> None:
     privacy.create(tmp_path / "keys", 1_800_000_000_000)
     keyring = privacy.Keyring(tmp_path / "keys")

@@ -12,14 +12,16 @@ from mawja.intake.v1 import events_pb2 as intake_pb2
 from loadtests.people import switchboards
 from loadtests.steps import Submit
 from loadtests.surge import script
-from services.dedup import data
+from services.dedup import data, languages
 from services.dedup.cases import Cases
-from services.dedup.language import identify
+from services.dedup.identify import Identifier
+from services.dedup.language import meanings, stop_stems
 from services.dedup.words import Shaper
 from services.runtime import ids
 
 RULES = data.rules()
-WORDS = data.stop_words()
+LANGUAGES = languages.read()
+IDENTIFIER = Identifier(LANGUAGES)
 NOW = 1_800_000_000_000
 CALLS = 3_000
 
@@ -56,11 +58,11 @@ def decided(seed: int) -> list[tuple[Submit, str, str]]:
     shared = frozenset(person(number) for number in switchboards(seed, CALLS))
     cases = Cases(RULES, shared)
     made = []
-    shaper = Shaper(hashed, WORDS.stop)
+    shaper = Shaper(hashed, stop_stems(LANGUAGES), meanings(LANGUAGES))
     for offset, step in enumerate(script("covid-78k", calls=CALLS, seed=seed)):
         if isinstance(step, Submit):
             text = step.text or ""
-            language = identify(text, WORDS.function)
+            language = IDENTIFIER.identify(text).code
             at = common_pb2.Input(topic="t", offset=offset)
             shown = shaper.shape(text)
             decision = cases.contact(contact(step), shown, language, at, NOW)

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.texts import phrasebook
-from services.dedup import data
-from services.dedup.language import identify
+from services.dedup import languages
+from services.dedup.identify import Guess, Identifier
+from services.dedup.language import meanings, stop_stems
 from services.dedup.words import (
     CODE,
     LONGEST_SHAPE,
@@ -21,15 +22,18 @@ from services.dedup.words import (
     unpack,
 )
 
-WORDS = data.stop_words()
+LANGUAGES = languages.read()
+IDENTIFIER = Identifier(LANGUAGES)
+STOP = stop_stems(LANGUAGES)
+MEANINGS = meanings(LANGUAGES)
 
 
 def hashed(word: str) -> int:
     return zlib.crc32(word.encode())
 
 
-def shape(text: str, stop: frozenset[str] = WORDS.stop) -> list[int]:
-    return Shaper(hashed, stop).shape(text)
+def shape(text: str, stop: frozenset[str] = STOP) -> list[int]:
+    return Shaper(hashed, stop, MEANINGS).shape(text)
 
 
 def shaped(text: str) -> set[int]:
@@ -108,7 +112,10 @@ def test_shapes_are_bounded_and_survive_packing(numbers: list[int]) -> None:
 @given(st.text(max_size=300))
 def test_any_text_has_a_shape_and_a_language(text: str) -> None:
     assert len(shape(text)) <= LONGEST_SHAPE
-    assert identify(text, WORDS.function) in ("", "ar", "ur", "hi", "bn", "ml", "en", "tl")
+    guess = IDENTIFIER.identify(text)
+    assert guess.code in {"", *(language.code for language in LANGUAGES)}
+    assert 0 <= guess.confidence <= 1
+    assert bool(guess.code) == bool(guess.confidence)
 
 
 @pytest.mark.parametrize(
@@ -122,13 +129,25 @@ def test_any_text_has_a_shape_and_a_language(text: str) -> None:
         ("വൈദ്യുതി ഇല്ല", "ml"),
         ("where is my result, when will it come", "en"),
         ("kailan po ang flight ko", "tl"),
-        ("wain natijat alfa7s", ""),
+        ("wain natijat alfa7s", "ar-Latn"),
+        ("el kahraba maq6oo3a 3andna", "ar-Latn"),
+        ("gate B2 flight EK203", ""),
+        ("Ζητώ βοήθεια", ""),
         ("123", ""),
         ("", ""),
     ],
 )
 def test_the_language_shows_or_stays_unknown(text: str, language: str) -> None:
-    assert identify(text, WORDS.function) == language
+    assert IDENTIFIER.identify(text).code == language
+
+
+def test_what_shows_nothing_is_no_guess() -> None:
+    assert IDENTIFIER.identify("؟؟ 🙏 …") == Guess("", 0.0)
+
+
+def test_more_that_shows_it_is_surer() -> None:
+    sure = IDENTIFIER.identify("where is the bus and when will it come").confidence
+    assert 0 < IDENTIFIER.identify("the bus").confidence < sure
 
 
 def test_every_text_of_the_load_tests_shows_its_language() -> None:
@@ -139,6 +158,24 @@ def test_every_text_of_the_load_tests_shows_its_language() -> None:
         for style in language.styles.values()
         for wordings in style.topics.values()
         for wording in wordings
-        if identify(wording.replace("{", "").replace("}", ""), WORDS.function) not in (code, "")
+        if IDENTIFIER.identify(wording.replace("{", "").replace("}", "")).code not in (code, "")
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("الكهرباء مقطوعة", "الضو مقطوع"),
+        ("مستشفى", "hospital"),
+        ("سيارتي", "car"),
+        ("kahraba", "بجلی"),
+    ],
+)
+def test_words_of_one_meaning_are_one_word(one: str, other: str) -> None:
+    assert shaped(one) & shaped(other)
+
+
+def test_what_means_nothing_here_is_taken_as_it_is() -> None:
+    assert len(shaped("زعفران")) == 1
+    assert not shaped("زعفران") & shaped("saffron")
