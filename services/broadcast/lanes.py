@@ -96,9 +96,11 @@ class Lanes:
         return True
 
     def wake(self, now_s: float) -> None:
-        """Those whose time has come stand at the front of their queues again."""
+        """Those whose time has come stand at the front of their queues again, in their order."""
+        awake = []
         while self._later and self._later[0][0] <= now_s:
-            waiting = heapq.heappop(self._later)[2]
+            awake.append(heapq.heappop(self._later)[2])
+        for waiting in reversed(awake):
             self._queues[waiting.message.lane, waiting.carrier].appendleft(waiting)
 
     def first(self, lane: Lane, carrier: str) -> Waiting | None:

@@ -209,8 +209,10 @@ class _Stream:
         self._bundles = False
         self._answered: list[service_pb2.SubmitContactsResponse] = []
         self._wake = asyncio.Event()
-        # A refusal does not wait for company, nor does anything when the sender has said all.
+        # What is turned away together does not wait for company, nor does anything when the sender
+        # has said all.
         self._hurry = asyncio.Event()
+        self._said_all = False
         self._explaining: set[asyncio.Task[None]] = set()
 
     async def read(
@@ -231,6 +233,7 @@ class _Stream:
                 if request.ordinary:
                     self._submit_ordinary(request)
         finally:
+            self._said_all = True
             self._hurry.set()
             self._wake.set()
 
@@ -317,7 +320,8 @@ class _Stream:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(longest):
                     await self._hurry.wait()
-        self._hurry.clear()
+        if not self._said_all:
+            self._hurry.clear()
 
     async def answers(
         self, reading: asyncio.Task[None]

@@ -194,8 +194,9 @@ class System:
         does not."""
         deadline = time.monotonic() + timeout_s
         for replica in list(self.running):
+            before = len(replica.process.exits)
             while not replica.ready():
-                if time.monotonic() > deadline or len(replica.process.exits) >= 3:
+                if time.monotonic() > deadline or len(replica.process.exits) >= before + 3:
                     tail = replica.process.child.log_tail(3)
                     raise LocalPartError(
                         f"{replica.name} did not get ready; its last words "

@@ -254,6 +254,16 @@ def test_what_is_put_back_waits_and_then_stands_in_front() -> None:
     assert lanes.count(BULK) == 1
 
 
+def test_those_that_wake_together_keep_their_order() -> None:
+    lanes = Lanes()
+    for number in range(4):
+        lanes.add(Waiting(queued(f"m{number}"), number, "a"))
+    for due_s in (1.0, 2.0, 2.0):
+        lanes.put_back(lanes.take(BULK, "a"), due_s)
+    lanes.wake(2.0)
+    assert [lanes.take(BULK, "a").offset for _ in range(4)] == [0, 1, 2, 3]
+
+
 def test_a_full_lane_says_so_and_the_others_do_not() -> None:
     lanes = Lanes(limit=2)
     for number in range(2):
