@@ -116,6 +116,32 @@ def read(split: str) -> tuple[Scene, ...]:
     return tuple(scenes)
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A contact by itself, to learn from. `service`: a code of the catalogue, or "-"."""
+
+    service: str
+    life: bool
+    kind: str
+    style: str
+    text: str
+
+
+def examples() -> tuple[Example, ...]:
+    """The texts to learn from. Raises ValueError naming file, line and rule."""
+    found = []
+    for path in sorted((FOLDER / "train").glob("*.tsv")):
+        for line, row in _rows(path):
+            where = f"{path.name}, line {line}"
+            _check(where, "style", row["style"], tuple(STYLES))
+            _check(where, "kind", row["kind"], KINDS)
+            _check(where, "life", row["life"], ("0", "1"))
+            found.append(
+                Example(row["service"], row["life"] == "1", row["kind"], row["style"], row["text"])
+            )
+    return tuple(found)
+
+
 def pairs(scenes: Sequence[Scene]) -> Iterator[Pair]:
     """Every pair of contacts of one scene."""
     for scene in scenes:

@@ -81,6 +81,20 @@ def test_needs_are_services_of_the_catalogue(splits: dict[str, tuple[Scene, ...]
             assert services <= set(known), scene.id
 
 
+def test_what_is_learnt_from_is_in_neither_split(splits: dict[str, tuple[Scene, ...]]) -> None:
+    learnt = [example.text for example in authored.examples()]
+    assert len(set(learnt)) == len(learnt) >= 2_500
+    assert set(learnt).isdisjoint(one.text for one in contacts(splits["dev"] + splits["test"]))
+
+
+def test_there_are_texts_to_learn_every_service_from() -> None:
+    known = catalogue.read().services
+    taught = Counter(example.service for example in authored.examples())
+    assert set(taught) - {"-"} == set(known)
+    assert min(taught[service] for service in known) >= 14
+    assert sum(example.life for example in authored.examples()) >= 500
+
+
 def test_nobodys_number_is_in_it(splits: dict[str, tuple[Scene, ...]]) -> None:
     for contact in contacts(splits["dev"] + splits["test"]):
         longest = max(
