@@ -73,7 +73,7 @@ test-peers: $(STAMP) ## run the tests that need other programs from Debian's pac
 
 SEED ?= 1
 .PHONY: faults
-faults: $(STAMP) ## break everything in the middle and print what happened (about 40 minutes; SEED=1)
+faults: $(STAMP) ## break everything in the middle and print what happened (about 35 minutes; SEED=1)
 	@# As the tests: what nothing may run beside comes first. A red row does not keep the others from running.
 	@rm -f faults-report.json faults-report.md
 	@run='$(BIN)/pytest tests/faults --full --seed=$(SEED) --table=faults-report.json -v -s $(ARGS)'; ended=0; \
