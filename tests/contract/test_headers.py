@@ -16,7 +16,7 @@ from services.runtime import trace
 from services.runtime.errors import Poison
 from services.runtime.own import Entry, Epochs, OwnedLog, epoch_of
 from services.runtime.topics import CASE, Topic
-from tests.model.process import Stored
+from tests.model.world import Stored
 
 STORED: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "fixtures" / "events_v1" / "headers.json").read_text("utf-8")

@@ -9,243 +9,42 @@ history meet the same owner.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-from mawja.broadcast.v1 import events_pb2, service_pb2
+from mawja.broadcast.v1 import service_pb2
 from mawja.common.v1 import common_pb2
 
 from services.broadcast.carriers.base import (
     Accepted,
     LateAnswer,
-    OutPart,
-    Refused,
-    SubmitOutcome,
-    Unknown,
-    UnknownReason,
 )
-from services.broadcast.carriers.errors import SendError
 from services.broadcast.desk import Desk
 from services.broadcast.pace import Bucket
-from services.broadcast.routes import CarrierSpec, parse
 from services.broadcast.sender import Out
 from services.broadcast.worker import Partition
-from services.runtime import ids, privacy
 from services.runtime.own import Epochs, OwnedLog, Record, counted
-from services.runtime.privacy import Keyring
-from services.runtime.produce import Header
 from services.runtime.store import Item, PartitionView
-from services.runtime.topics import MESSAGE_STATUS, QUEUED_NORMAL, RECEIPT, Topic
+from services.runtime.topics import MESSAGE_STATUS, QUEUED_NORMAL, RECEIPT
 from services.runtime.work import Context
+from tests.model.boundary import ANSWERS, Carrier, Producer, Reader, Silent
 from tests.model.loop import Loop
-
-NOW_MS = 1_800_000_000_000
-NUMBER = "+999512345678"
-CARRIER = "c"
-ROUTES = parse(
-    """
-carriers:
-  - {name: c, kind: smpp, declared: test, host: localhost, port: 1, system_id: x,
-     password_file: x, sender: Mawja, parts_per_second: 100000}
-routes:
-  - {prefix: "+", carrier: c}
-""",
-    "the model",
+from tests.model.world import (
+    CARRIER,
+    LONG_S,
+    ROUTES,
+    SILENCE_S,
+    SPEC,
+    TOPIC_OF,
+    Call,
+    Event,
+    Input,
+    Raw,
+    Stored,
+    View,
+    World,
 )
-SPEC: CarrierSpec = ROUTES.carriers[CARRIER]
-LONG_S, SILENCE_S = 6.0, 25.0
-"""Longer than a claim may be used; longer than an append may stay unanswered."""
-Input = Literal["lane", "receipt"]
-TOPIC_OF: dict[Input, Topic] = {"lane": QUEUED_NORMAL, "receipt": RECEIPT}
-
-Event = tuple[Any, ...]
-Raw = tuple[tuple[Header, ...], bytes]
-"""A record of the log: headers and value."""
-
-
-@dataclass(slots=True)
-class Stored:
-    """A record as it is read."""
-
-    topic: str
-    offset: int
-    value: bytes | None
-    headers: Sequence[Header] = ()
-    partition: int = 0
-    timestamp: int = NOW_MS
-    key: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call of the carrier: of which part of which claim. `late`: the claim is too old for it."""
-
-    reference: int
-    late: bool
-    open: bool
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What can be seen of an owner from outside."""
-
-    sends: tuple[Raw, ...]
-    waiting: int
-    """Appends whose acknowledgement it still waits for."""
-    read: tuple[int, int] | None
-    calls: tuple[Call, ...]
-    idle: bool
-    """It would read more input."""
-    due: bool
-    failed: str
-    """Why it may not go on; its process ends soon."""
-    stopped: bool
-    done: tuple[int, int]
-    """How much of lane and receipts is done, and..."""
-    committable: tuple[int, int]
-    """...how much of it the group may be told."""
-    shown: frozenset[int]
-    """The states that it would show: those of the last changes that it knows to stand."""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What does not change: the message, as its lane's topic holds it, and the key ring."""
-
-    keyring: Keyring
-    lane: bytes
-    message_id: str
-    person: bytes
-    parts: int
-
-    @classmethod
-    def make(cls, folder: Path, parts: int) -> "World":
-        """A world with one message of `parts` parts."""
-        privacy.create(folder, NOW_MS)
-        keyring = Keyring(folder)
-        person = keyring.person(NUMBER)
-        text = "مرحبا " * (11 * parts - 5)
-        queued = events_pb2.QueuedMessage(
-            message_id=ids.derive("model", "m"),
-            person=person,
-            lane=common_pb2.LANE_NORMAL,
-            language="ar",
-            drill=True,
-            parts=parts,
-            requested_ms=NOW_MS,
-            expires_ms=NOW_MS + 3_600_000,
-            accepted_ms=NOW_MS,
-            sealed_number=keyring.seal("number", NUMBER, NOW_MS),
-            sealed_text=keyring.seal("text", text, NOW_MS),
-        )
-        return cls(keyring, queued.SerializeToString(), queued.message_id, person, parts)
-
-    def receipt(self, reference: int, carrier_id: str, state: int) -> bytes:
-        """A receipt, as its topic holds it. A `reference` of 0: the carrier echoes none."""
-        return events_pb2.Receipt(
-            carrier=CARRIER,
-            carrier_id=carrier_id,
-            state=cast(Any, state),
-            person=self.person,
-            reference=reference,
-            received_ms=NOW_MS,
-        ).SerializeToString()
-
-
-@dataclass(slots=True)
-class _Producer:
-    """Appends wait here until the search lets them land."""
-
-    loop: Loop
-    sends: list[Raw] = field(default_factory=list)
-    futures: "list[asyncio.Future[Any]]" = field(default_factory=list)
-
-    async def send(
-        self,
-        topic: Topic,
-        partition: int,
-        value: bytes,
-        *,
-        key: bytes | None = None,
-        headers: Sequence[Header] = (),
-    ) -> "asyncio.Future[Any]":
-        assert topic == MESSAGE_STATUS, "the model holds one log"
-        self.sends.append((tuple(headers), value))
-        self.futures.append(self.loop.create_future())
-        return self.futures[-1]
-
-
-@dataclass(slots=True)
-class _Reader:
-    """Reads wait here until the search hands them what the log holds."""
-
-    loop: Loop
-    span: tuple[int, int] | None = None
-    future: "asyncio.Future[Sequence[Raw]] | None" = None
-
-    async def read(
-        self, topic: Topic, partition: int, start: int, end: int, each: Callable[[Record], object]
-    ) -> None:
-        self.span, self.future = (start, end), self.loop.create_future()
-        records = await self.future
-        for offset, (headers, value) in enumerate(records, start=start):
-            found = each(Stored(topic.name, offset, value, headers))
-            if found is not None and hasattr(found, "__await__"):
-                await found
-
-
-@dataclass(slots=True)
-class _Asked:
-    part: OutPart
-    write_by: float
-    outcome: "asyncio.Future[SubmitOutcome]"
-
-
-@dataclass(slots=True)
-class _Carrier:
-    """Parts wait here until the search says what the carrier did with them."""
-
-    loop: Loop
-    asked: list[_Asked] = field(default_factory=list)
-    name: str = CARRIER
-    bound: bool = True
-
-    async def submit_many(
-        self, parts: Sequence[OutPart], *, write_by: float | None = None
-    ) -> list[SubmitOutcome]:
-        assert write_by is not None, "a claim ends"
-        asked = [_Asked(part, write_by, self.loop.create_future()) for part in parts]
-        self.asked += asked
-        return list(await asyncio.gather(*(one.outcome for one in asked)))
-
-
-class _Silent:
-    """Redis, of which the protocol asks nothing."""
-
-    settled = True
-
-    async def start(self) -> None:
-        """Nothing to take over."""
-
-    async def put(self, items: Iterable[object]) -> None:
-        """Shown."""
-
-    async def keep(self) -> None:
-        """Whole."""
-
-    async def get(self, *keys: str) -> list[bytes | None]:
-        return [None for _ in keys]
-
-
-ANSWERS: dict[str, SubmitOutcome] = {
-    "throttled": Refused(SendError.THROTTLED),
-    "invalid": Refused(SendError.INVALID_DESTINATION),
-    "not-sent": Refused(SendError.NOT_SENT),
-    "timeout": Unknown(UnknownReason.TIMEOUT),
-    "bind-lost": Unknown(UnknownReason.BIND_LOST),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,9 +66,9 @@ class Process:
         self._world = world
         self._shipped = shipped
         self._loop = Loop()
-        self._producer = _Producer(self._loop)
-        self._reader = _Reader(self._loop)
-        self._carrier = _Carrier(self._loop)
+        self._producer = Producer(self._loop)
+        self._reader = Reader(self._loop)
+        self._carrier = Carrier(self._loop)
         self._failed = ""
         self._stopped = False
         self._idle = False
@@ -425,8 +224,8 @@ class Process:
                         add=self._sendable, remove=lambda _: self._sender_gone(), wake=lambda: None
                     ),
                 ),
-                replies=cast(Any, _Silent()),
-                views=cast(Any, _Silent()),
+                replies=cast(Any, Silent()),
+                views=cast(Any, Silent()),
                 view=self._view_of,
                 fail=self._fail,
             )
@@ -467,7 +266,7 @@ class Process:
 
     def _view_of(self, _: int, __: int, everything: Callable[[], Iterable[Item]]) -> PartitionView:
         self._everything = everything
-        return cast(PartitionView, _Silent())
+        return cast(PartitionView, Silent())
 
     def _sendable(self, _: object) -> None:
         self._due = True

@@ -11,8 +11,7 @@ Two steps are not interleaved, since nothing can tell: reading records that stan
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from mawja.broadcast.v1 import events_pb2
 
@@ -29,85 +28,28 @@ from services.broadcast.messages import (
 from services.runtime.own import EPOCH, MARKER, Epochs, counted
 from services.runtime.topics import MESSAGE_STATUS
 from tests.model.loop import wall_clock_at
-from tests.model.process import NOW_MS, SHIPPED, Event, Process, Raw, Shipped, Stored, View, World
-
-TAKEN, ANSWERED, TIMED_OUT, TOLD = "taken", "answered", "timed-out", "told"
-REFUSED, LOST = "refused", "lost"
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much may happen. `owners`: takeovers. `refusals`, `losses`: how often the carrier refuses
-    for the moment, and how often a bind is lost with what was written to it. `receipts`: how often
-    it reports each part. `copies`: how often the lane's topic holds the message. `references`:
-    whether its receipts carry our reference. Of the owners that are followed by another: `silence`,
-    an append may never be acknowledged; `frozen`, they may be stopped for longer than a claim
-    lives; `revoked`, they may be asked to go; `settled`, the first one has taken over, with nothing
-    in the log, before anything else happens."""
-
-    owners: int = 2
-    refusals: int = 0
-    losses: int = 0
-    receipts: int = 1
-    copies: int = 1
-    references: bool = True
-    silence: bool = False
-    frozen: bool = False
-    revoked: bool = False
-    settled: bool = True
-
-
-class Own(NamedTuple):
-    """One owner: its history, and what of its appends stands and is told."""
-
-    history: int
-    epoch: int
-    landed: tuple[int, ...]
-    acked: int
-    lane: int
-    receipt: int
-    frozen: bool
-
-
-class Sent(NamedTuple):
-    """One part that was written to the carrier."""
-
-    owner: int
-    call: int
-    attempt: int
-    part: int
-    reference: int
-    fate: str
-    receipts: int
-
-
-class State(NamedTuple):
-    """Everything."""
-
-    log: tuple[int, ...]
-    receipts: tuple[int, ...]
-    sent: tuple[Sent, ...]
-    owners: tuple[Own, ...]
-
-
-_GONE = -2
-"""The history of an owner that has ended."""
-_NOTHING = View((), 0, None, (), False, False, "gone", True, (0, 0), (0, 0), frozenset())
-Step = tuple[int, str, State]
-"""Whose step, its name, what follows."""
-
-
-class Broken(AssertionError):
-    """An invariant does not hold; the message is the shortest way there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What any reader of a log knows."""
-
-    claims: frozenset[tuple[int, int, int, int]]
-    """(epoch, attempt, first reference, parts) of every claim that counts."""
-    state: int
+from tests.model.process import SHIPPED, Process, Shipped
+from tests.model.state import (
+    ANSWERED,
+    GONE,
+    LOST,
+    NOTHING,
+    REFUSED,
+    TAKEN,
+    TIMED_OUT,
+    TOLD,
+    Bounds,
+    Broken,
+    Facts,
+    Own,
+    Sent,
+    State,
+    Step,
+    carrier_id,
+    with_owner,
+    with_sent,
+)
+from tests.model.world import NOW_MS, Event, Raw, Stored, View, World
 
 
 class Search:
@@ -210,7 +152,7 @@ class Search:
         for own in state.owners:
             # Any offset up to here may have been committed; the furthest skips the most.
             view = self._view(own.history)
-            starts.add((own.lane, own.receipt) if own.history == _GONE else view.committable)
+            starts.add((own.lane, own.receipt) if own.history == GONE else view.committable)
         number = len(state.owners)
         for lane, receipt in sorted(starts):
             history = self._history(-1, ("given", lane, receipt, len(state.log)))
@@ -227,7 +169,7 @@ class Search:
                 landed=(*own.landed, offset), epoch=own.epoch if own.landed else offset
             )
             name = f"append stands at {offset}: {self._told(record)}"
-            after = _with(state, number, landed)._replace(log=(*state.log, record))
+            after = with_owner(state, number, landed)._replace(log=(*state.log, record))
             if self._last(number) and own.acked == len(own.landed) and not view.failed:
                 # Nobody takes over from it: what could come between can as well come before.
                 event: Event = ("acked", own.acked, offset)
@@ -248,7 +190,7 @@ class Search:
                 of = after.sent[after.receipts[own.receipt]]
                 reference = of.reference if self._bounds.references else 0
                 delivered = events_pb2.RECEIPT_STATE_DELIVERED
-                value = self._world.receipt(reference, _carrier_id(of), delivered)
+                value = self._world.receipt(reference, carrier_id(of), delivered)
                 event = ("input", "receipt", own.receipt, value)
                 yield self._reached(
                     after, number, "reads a receipt", event, receipt=own.receipt + 1
@@ -265,7 +207,7 @@ class Search:
         for at, sent in enumerate(state.sent):
             if sent.fate not in (REFUSED, LOST) and sent.receipts < self._bounds.receipts:
                 yield state._replace(
-                    sent=_changed(state.sent, at, receipts=sent.receipts + 1),
+                    sent=with_sent(state.sent, at, receipts=sent.receipts + 1),
                     receipts=(*state.receipts, at),
                 )
 
@@ -295,14 +237,14 @@ class Search:
                     yield from self._written(state, number, call, asked.reference)
             elif asked.open and state.sent[at].fate == TAKEN:
                 for fate, answer in (
-                    (ANSWERED, _carrier_id(state.sent[at])),
+                    (ANSWERED, carrier_id(state.sent[at])),
                     (TIMED_OUT, "timeout"),
                 ):
-                    after = state._replace(sent=_changed(state.sent, at, fate=fate))
+                    after = state._replace(sent=with_sent(state.sent, at, fate=fate))
                     yield self._reached(after, number, f"hears: {fate}", ("answer", call, answer))
             elif state.sent[at].fate == TIMED_OUT and not view.stopped and not view.failed:
-                after = state._replace(sent=_changed(state.sent, at, fate=TOLD))
-                event = ("late", call, _carrier_id(state.sent[at]))
+                after = state._replace(sent=with_sent(state.sent, at, fate=TOLD))
+                event = ("late", call, carrier_id(state.sent[at]))
                 yield self._reached(after, number, "hears late", event)
 
     def _written(self, state: State, number: int, call: int, reference: int) -> Iterator[Step]:
@@ -443,12 +385,12 @@ class Search:
         over = view.failed or view.stopped
         if over and len(after.landed) == len(view.sends) and not any(c.open for c in view.calls):
             # Nothing of it can be told any more, but for what it left in the log.
-            after = Own(_GONE, after.epoch, (), 0, *view.committable, False)
-        return number, f"owner {number} {name}", _with(state, number, after)
+            after = Own(GONE, after.epoch, (), 0, *view.committable, False)
+        return number, f"owner {number} {name}", with_owner(state, number, after)
 
     def _view(self, history: int) -> View:
-        if history == _GONE:
-            return _NOTHING
+        if history == GONE:
+            return NOTHING
         known = self._views.get(history)
         if known is not None:
             return known
@@ -465,16 +407,3 @@ class Search:
         finally:
             process.close()
         return view
-
-
-def _with(state: State, number: int, own: Own) -> State:
-    owners = (*state.owners[:number], own, *state.owners[number + 1 :])
-    return state._replace(owners=owners)
-
-
-def _changed(sent: tuple[Sent, ...], at: int, **changed: Any) -> tuple[Sent, ...]:
-    return (*sent[:at], sent[at]._replace(**changed), *sent[at + 1 :])
-
-
-def _carrier_id(sent: Sent) -> str:
-    return f"id-{sent.attempt}-{sent.part}"

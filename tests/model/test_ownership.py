@@ -18,8 +18,10 @@ from services.broadcast import admission, messages, status_log
 from services.broadcast.messages import CLAIMED, RELEASED, UNKNOWN
 from services.broadcast.status_log import StatusLog
 from services.runtime.own import OwnedLog
-from tests.model.process import SHIPPED, Shipped, World
-from tests.model.search import Bounds, Broken, Search
+from tests.model.process import SHIPPED, Shipped
+from tests.model.search import Search
+from tests.model.state import Bounds, Broken
+from tests.model.world import World
 
 # A minute at most by itself; a processor that is shared with other tests gives it less.
 pytestmark = pytest.mark.timeout(600)

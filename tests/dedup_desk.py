@@ -1,0 +1,131 @@
+"""A partition's cases with their log, and what a test says to them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mawja.common.v1 import common_pb2
+from mawja.dedup.v1 import events_pb2
+from mawja.intake.v1 import events_pb2 as intake_pb2
+
+from services.dedup import data
+from services.dedup.cases import Cases, Decision
+from services.runtime import ids
+
+RULES = data.rules()
+NOW = 1_800_000_000_000
+S, MIN, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
+ALI, MONA = b"a" * 16, b"m" * 16
+OFFERED, QUEUED, ANSWERED, ABANDONED, ENDED = (
+    intake_pb2.CALL_STATE_OFFERED,
+    intake_pb2.CALL_STATE_QUEUED,
+    intake_pb2.CALL_STATE_ANSWERED,
+    intake_pb2.CALL_STATE_ABANDONED,
+    intake_pb2.CALL_STATE_ENDED,
+)
+RESOLVED = intake_pb2.DISPOSITION_RESOLVED
+
+
+class Desk:
+    """A partition's cases with a log, as the worker keeps them."""
+
+    def __init__(self, shared: frozenset[bytes] = frozenset()) -> None:
+        self.cases = Cases(RULES, shared)
+        self.log: list[Decision] = []
+        self.offsets: dict[str, int] = {}
+
+    def _at(self, topic: str) -> common_pb2.Input:
+        self.offsets[topic] = self.offsets.get(topic, -1) + 1
+        return common_pb2.Input(topic=topic, offset=self.offsets[topic])
+
+    def _took(self, decision: Decision) -> Decision:
+        self.log.append(Decision.FromString(decision.SerializeToString()))
+        self.cases.through = len(self.log) - 1
+        return decision
+
+    def contact(
+        self,
+        name: str,
+        at_ms: int = 0,
+        person: bytes = ALI,
+        shape: Sequence[int] = (),
+        language: str = "",
+        **given: Any,
+    ) -> Decision:
+        fields: dict[str, Any] = {
+            "contact_id": ids.contact_id("test", name),
+            "person": person,
+            "channel": common_pb2.CHANNEL_VOICE,
+            "agency": "health",
+            "line": "109",
+            "event_ms": NOW + at_ms,
+            "accepted_ms": NOW + at_ms + 5,
+            "sealed_number": b"sealed",
+            **given,
+        }
+        contact = intake_pb2.ContactAccepted(**fields)
+        return self._took(self.cases.contact(contact, shape, language, self._at("contact"), NOW))
+
+    def call(
+        self,
+        name: str,
+        state: intake_pb2.CallState.ValueType,
+        at_ms: int = 0,
+        disposition: intake_pb2.Disposition.ValueType = intake_pb2.DISPOSITION_UNSPECIFIED,
+        **given: Any,
+    ) -> Decision:
+        call = intake_pb2.CallEvent(
+            contact_id=ids.contact_id("test", name),
+            state=state,
+            event_ms=NOW + at_ms,
+            disposition=disposition,
+            **given,
+        )
+        return self._took(self.cases.call(call, self._at("call"), NOW))
+
+    def answered(self, name: str, at_ms: int, until_ms: int, resolved: bool = True) -> None:
+        self.call(name, ANSWERED, at_ms)
+        ended = RESOLVED if resolved else intake_pb2.DISPOSITION_UNRESOLVED
+        self.call(name, ENDED, until_ms, ended)
+
+    def command(self, name: str, case_id: str, at_ms: int = 0, **action: Any) -> Decision:
+        command = events_pb2.CaseCommand(
+            envelope=common_pb2.CommandEnvelope(
+                command_id=ids.command_id("agent", "x", name), subject="agent", asked_ms=NOW + at_ms
+            ),
+            case_id=case_id,
+            **action,
+        )
+        return self._took(self.cases.command(command, self._at("command"), NOW))
+
+    def total(self, field: str) -> int:
+        return sum(getattr(row, field) for t in self.cases.tallies.every(0, 0) for row in t.rows)
+
+    def folded(self) -> Cases:
+        cases = Cases(RULES)
+        for offset, decision in enumerate(self.log):
+            cases.fold(decision, offset)
+        return cases
+
+
+def snapshot(cases: Cases) -> dict[str, Any]:
+    columns = cases.contacts
+    return {
+        "cases": [cases.case(n).SerializeToString(deterministic=True) for n in range(len(cases))],
+        "links": [cases.link(n).SerializeToString() for n in range(len(columns.id))],
+        "steps": columns.steps.tolist(),
+        "ended": columns.ended_ms.tolist(),
+        "notes": cases.notes,
+        "waiting": cases.calls.waiting,
+        "told": cases.memory.told,
+        "shapes": cases.known.shapes,
+        "first": (
+            cases.calls.first_call.tolist(),
+            cases.calls.first_ms.tolist(),
+            cases.calls.first_resolved,
+        ),
+        "reopened": cases.calls.reopened_ms,
+        "people": cases.known.of_person,
+        "decided": cases.decided,
+        "through": cases.through,
+        "tallies": [t.SerializeToString() for t in cases.tallies.every(0, 0)],
+    }
