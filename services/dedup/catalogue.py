@@ -16,7 +16,7 @@ from mawja.common.v1 import common_pb2
 
 from services.runtime.errors import ConfigError
 from services.runtime.spans import span_ms
-from services.runtime.yamls import yaml_of
+from services.runtime.yamls import texts_of, yaml_files, yaml_of
 
 KINDS: Mapping[str, common_pb2.ContactKind.ValueType] = {
     "enquiry": common_pb2.CONTACT_KIND_ENQUIRY,
@@ -80,9 +80,7 @@ def read(folder: Path | None = None) -> Catalogue:
     """The catalogue in `folder`, or the shipped one. Raises ConfigError naming file and rule."""
     place: Traversable | Path = folder or files(__package__) / "catalogue"
     try:
-        found = sorted(
-            (one for one in place.iterdir() if one.name.endswith(".yaml")), key=lambda one: one.name
-        )
+        found = yaml_files(place)
     except OSError as error:
         raise ConfigError("the folder that MAWJA_CATALOGUE names can't be read") from error
     if not found:
@@ -91,14 +89,14 @@ def read(folder: Path | None = None) -> Catalogue:
         )
     whose: dict[str, str] = {}
     agencies = []
-    for one in found:
-        agency = _agency(one.name, one.read_text("utf-8"))
+    for file, text in found:
+        agency = _agency(file, text)
         for service in agency.services:
             if other := whose.get(service.code):
                 raise ConfigError(
-                    f"catalogue/{one.name}: the service {service.code} is in {other} already"
+                    f"catalogue/{file}: the service {service.code} is in {other} already"
                 )
-            whose[service.code] = one.name
+            whose[service.code] = file
         agencies.append(agency)
     return Catalogue(iter(agencies))
 
@@ -177,12 +175,10 @@ def _shown(where: str, given: object) -> dict[str, str]:
 
 
 def _texts(where: str, given: object) -> tuple[str, ...]:
-    if not isinstance(given, list) or not given:
+    texts = texts_of(where, given)
+    if not texts or not all(text.strip() for text in texts):
         raise ConfigError(f"{where}: must be a list of one text or more")
-    # YAML reads no, off and 112 as what they are not here.
-    if any(not isinstance(text, str) or not text.strip() for text in given):
-        raise ConfigError(f"{where}: each must be a text; quote no, yes, on, off and numbers")
-    return tuple(given)
+    return tuple(texts)
 
 
 def _limit(where: str, given: object) -> int:

@@ -9,12 +9,11 @@ from collections.abc import Iterable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
 
 from services.dedup.language import Language, Saying, Words
 from services.dedup.words import tokens
 from services.runtime.errors import ConfigError
-from services.runtime.yamls import yaml_of
+from services.runtime.yamls import list_of, texts_of, yaml_files, yaml_of
 
 SCRIPTS = ("arabic", "latin", "devanagari", "bengali", "malayalam")
 _NEEDED = {"name", "script", "shows", "stop", "not", "alike", "life_safety", "not_life_safety"}
@@ -24,12 +23,10 @@ _ALLOWED = frozenset({"letters"})
 def read(folder: Path | None = None) -> tuple[Language, ...]:
     """The languages in `folder`, or the shipped ones. Raises ConfigError naming file and rule."""
     place: Traversable | Path = folder or files(__package__) / "languages"
-    found = sorted(
-        (one for one in place.iterdir() if one.name.endswith(".yaml")), key=lambda one: one.name
-    )
+    found = yaml_files(place)
     if not found:
         raise ConfigError("the languages' folder has no .yaml file; it needs one for each language")
-    return tuple(_language(one.name, one.read_text("utf-8")) for one in found)
+    return tuple(_language(name, text) for name, text in found)
 
 
 def _language(file: str, text: str) -> Language:
@@ -48,7 +45,7 @@ def _language(file: str, text: str) -> Language:
         code=file.removesuffix(".yaml"),
         name=name,
         script=given["script"],
-        letters=frozenset(_texts(f"{where}: letters", given.get("letters", []))),
+        letters=frozenset(texts_of(f"{where}: letters", given.get("letters", []))),
         shows=_single(f"{where}: shows", given["shows"]),
         stop=_single(f"{where}: stop", given["stop"]),
         negations=_single(f"{where}: not", given["not"]),
@@ -60,8 +57,8 @@ def _language(file: str, text: str) -> Language:
 
 def _alike(where: str, given: object) -> dict[Words, str]:
     meanings: dict[Words, str] = {}
-    for number, listed in enumerate(_list(where, given), start=1):
-        name, *words = _texts(f"{where}, list {number}", listed)
+    for number, listed in enumerate(list_of(where, given), start=1):
+        name, *words = texts_of(f"{where}, list {number}", listed)
         if not name.startswith("="):
             raise ConfigError(f"{where}, list {number}: must begin with its name, such as =house")
         for word in _spelt(words):
@@ -71,13 +68,13 @@ def _alike(where: str, given: object) -> dict[Words, str]:
 
 def _sayings(where: str, given: object) -> tuple[Saying, ...]:
     sayings = []
-    for number, one in enumerate(_list(where, given), start=1):
+    for number, one in enumerate(list_of(where, given), start=1):
         here = f"{where}, number {number}"
         if not isinstance(one, dict) or set(one) != {"phrase", "why"}:
             raise ConfigError(f"{here}: needs phrase and why, and nothing else")
         places = tuple(
-            _spelt(_texts(here, [place] if isinstance(place, str) else place))
-            for place in _list(f"{here}: phrase", one["phrase"])
+            _spelt(texts_of(here, [place] if isinstance(place, str) else place))
+            for place in list_of(f"{here}: phrase", one["phrase"])
         )
         if not places or not all(places):
             raise ConfigError(f"{here}: phrase has nothing that can be found in a text")
@@ -86,22 +83,8 @@ def _sayings(where: str, given: object) -> tuple[Saying, ...]:
 
 
 def _single(where: str, given: object) -> frozenset[str]:
-    return frozenset(token for text in _texts(where, given) for token in tokens(text))
+    return frozenset(token for text in texts_of(where, given) for token in tokens(text))
 
 
 def _spelt(texts: Iterable[str]) -> frozenset[Words]:
     return frozenset(spelt for text in texts if (spelt := tuple(tokens(text))))
-
-
-def _texts(where: str, given: object) -> list[str]:
-    listed = _list(where, given)
-    # YAML reads no, off and 112 as what they are not here.
-    if any(not isinstance(text, str) for text in listed):
-        raise ConfigError(f"{where}: each must be a text; quote no, yes, on, off and numbers")
-    return listed
-
-
-def _list(where: str, given: object) -> list[Any]:
-    if not isinstance(given, list):
-        raise ConfigError(f"{where}: must be a list")
-    return given

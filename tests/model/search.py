@@ -23,10 +23,9 @@ from services.broadcast.messages import (
     RELEASED,
     SUBMITTED,
     UNKNOWN,
-    Messages,
 )
-from services.runtime.own import EPOCH, MARKER, Epochs, counted
-from services.runtime.topics import MESSAGE_STATUS
+from services.runtime.own import EPOCH, MARKER
+from tests.model.facts import Facts, facts_of
 from tests.model.loop import wall_clock_at
 from tests.model.process import SHIPPED, Process, Shipped
 from tests.model.state import (
@@ -40,7 +39,6 @@ from tests.model.state import (
     TOLD,
     Bounds,
     Broken,
-    Facts,
     Own,
     Sent,
     State,
@@ -49,7 +47,7 @@ from tests.model.state import (
     with_owner,
     with_sent,
 )
-from tests.model.world import NOW_MS, Event, Raw, Stored, View, World
+from tests.model.world import NOW_MS, Event, Raw, View, World
 
 
 class Search:
@@ -286,42 +284,10 @@ class Search:
         return attempt, part
 
     def _read(self, log: tuple[int, ...]) -> Facts:
-        """Reads a log as any reader does, and as one does that begins in its middle."""
         known = self._facts.get(log)
         if known is not None:
             return known
-        epochs, messages = Epochs(), Messages()
-        claims: set[tuple[int, int, int, int]] = set()
-        admitted = []
-        ended = False
-        highest = [-1]
-        for offset, number in enumerate(log):
-            headers, value = self._records[number]
-            record = Stored(MESSAGE_STATUS.name, offset, value, headers)
-            if counted(epochs, record):
-                admitted.append(offset)
-                for change in events_pb2.StatusRecord.FromString(value).changes:
-                    assert not ended, "a final state was left"
-                    assert messages.fold(change, 0, offset), "a change that the table forbids"
-                    if change.state == CLAIMED:
-                        claims.add(
-                            (epochs.epoch(0), change.attempt, change.reference, change.parts)
-                        )
-                ended = messages.state(self._world.message_id) in FINAL
-            highest.append(epochs.epoch(0))
-        for cut, epoch in enumerate(highest):
-            later = Epochs()
-            later.start(0, epoch)
-            rest = [
-                offset
-                for offset in range(cut, len(log))
-                if counted(
-                    later,
-                    Stored(MESSAGE_STATUS.name, offset, b"", self._records[log[offset]][0]),
-                )
-            ]
-            assert rest == [offset for offset in admitted if offset >= cut], "readers differ"
-        facts = Facts(frozenset(claims), int(messages.state(self._world.message_id)))
+        facts = facts_of([self._records[number] for number in log], self._world.message_id)
         self._facts[log] = facts
         return facts
 

@@ -75,15 +75,6 @@ class Broken(AssertionError):
     """An invariant does not hold; the message is the shortest way there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What any reader of a log knows."""
-
-    claims: frozenset[tuple[int, int, int, int]]
-    """(epoch, attempt, first reference, parts) of every claim that counts."""
-    state: int
-
-
 def with_owner(state: State, number: int, own: Own) -> State:
     owners = (*state.owners[:number], own, *state.owners[number + 1 :])
     return state._replace(owners=owners)
