@@ -7,6 +7,7 @@ with details (google.rpc.BadRequest, google.rpc.RetryInfo) here and nowhere else
 from __future__ import annotations
 
 import contextvars
+import functools
 import inspect
 import json
 import time
@@ -63,7 +64,13 @@ _CODES: tuple[tuple[type[MawjaError], int], ...] = (
 
 def code_of(error: MawjaError) -> int:
     """The gRPC status code of an error of the closed list."""
-    return next((code for kind, code in _CODES if isinstance(error, kind)), code_pb2.UNAVAILABLE)
+    return _code_of(type(error))
+
+
+@functools.cache
+def _code_of(kind: type[MawjaError]) -> int:
+    # Kept: turning a contact away asks for it, and must cost next to nothing.
+    return next((code for of, code in _CODES if issubclass(kind, of)), code_pb2.UNAVAILABLE)
 
 
 def retry_after_ms(error: MawjaError) -> int:

@@ -45,7 +45,7 @@ EVERYDAY = 0.5
 OFFERED = 0.97
 """Of the planned rate, that must really have been offered."""
 MOST_PER_S = 15_000
-MOST_ROUNDS = 3
+MOST_ROUNDS = 6
 
 
 @pytest.fixture(scope="module")
@@ -171,11 +171,11 @@ def stands(settings: Settings) -> int:
     must="work done ≥ 90 % of peak; refusals < 50 ms; life-safety accepted within its reserved "
     "share; normal again ≤ 60 s later",
 )
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(290)
 def test_what_is_too_much_is_refused_at_once_and_the_work_goes_on(
     row: Row, size: Size, settings: Settings, door: Intake, cores: tuple[int, int]
 ) -> None:
-    peak_s, flood_s, after_s = size.of(4, 2.5), size.of(6, 3), size.of(6, 2.5)
+    peak_s, flood_s, after_s = size.of(4, 3), size.of(6, 4), size.of(6, 2.5)
     everyday = URGENT * EVERYDAY
     plan = [Segment("warming", 2.5), Segment("usual", 2.5, EVERYDAY, everyday)]
     for number, times in enumerate(TIMES):
@@ -188,8 +188,8 @@ def test_what_is_too_much_is_refused_at_once_and_the_work_goes_on(
     plan.append(Segment(f"peak {len(TIMES)}", peak_s))
     rounds: list[dict[str, Seen]] = []
     wanted = int(size.of(3, 1))
-    # A shared machine changes its pace within seconds: what seems too little is measured again,
-    # twice at most, and the median counts.
+    # With the same work and pace one flood does up to a tenth more or less than the next: what seems
+    # too little is measured again, and the mean of all counts.
     while len(rounds) < wanted or (
         len(rounds) < MOST_ROUNDS
         and any(work_done(rounds, number) < WORK for number in range(len(TIMES)))
@@ -253,5 +253,5 @@ def work(found: Mapping[str, Seen], number: int) -> float:
 
 
 def work_done(rounds: Sequence[Mapping[str, Seen]], number: int) -> float:
-    """The median of the rounds."""
-    return statistics.median(work(found, number) for found in rounds)
+    """The mean of the rounds."""
+    return statistics.mean(work(found, number) for found in rounds)
