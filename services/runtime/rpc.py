@@ -7,12 +7,11 @@ with details (google.rpc.BadRequest, google.rpc.RetryInfo) here and nowhere else
 from __future__ import annotations
 
 import contextvars
-import functools
 import inspect
 import json
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, cast
 
 import grpc
@@ -50,27 +49,23 @@ TRACEPARENT: contextvars.ContextVar[str | None] = contextvars.ContextVar(
 DEADLINE: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadline", default=None)
 """When the caller gives up, by time.monotonic(); passed on to the next hop."""
 
-_CODES: tuple[tuple[type[MawjaError], int], ...] = (
-    (Invalid, code_pb2.INVALID_ARGUMENT),
-    (Conflict, code_pb2.ALREADY_EXISTS),
-    (NotFound, code_pb2.NOT_FOUND),
-    (NotInState, code_pb2.FAILED_PRECONDITION),
-    (Forbidden, code_pb2.PERMISSION_DENIED),
-    (Unauthenticated, code_pb2.UNAUTHENTICATED),
-    (Overloaded, code_pb2.RESOURCE_EXHAUSTED),
-    (Away, code_pb2.UNAVAILABLE),
-)
+_CODES: Mapping[type, int] = {
+    Invalid: code_pb2.INVALID_ARGUMENT,
+    Conflict: code_pb2.ALREADY_EXISTS,
+    NotFound: code_pb2.NOT_FOUND,
+    NotInState: code_pb2.FAILED_PRECONDITION,
+    Forbidden: code_pb2.PERMISSION_DENIED,
+    Unauthenticated: code_pb2.UNAUTHENTICATED,
+    Overloaded: code_pb2.RESOURCE_EXHAUSTED,
+    Away: code_pb2.UNAVAILABLE,
+}
 
 
 def code_of(error: MawjaError) -> int:
     """The gRPC status code of an error of the closed list."""
-    return _code_of(type(error))
-
-
-@functools.cache
-def _code_of(kind: type[MawjaError]) -> int:
-    # Kept: turning a contact away asks for it, and must cost next to nothing.
-    return next((code for of, code in _CODES if issubclass(kind, of)), code_pb2.UNAVAILABLE)
+    # By its exact class first: turning a contact away asks for it, and must cost next to nothing.
+    kinds = type(error).__mro__
+    return next((_CODES[kind] for kind in kinds if kind in _CODES), code_pb2.UNAVAILABLE)
 
 
 def retry_after_ms(error: MawjaError) -> int:

@@ -188,8 +188,8 @@ def test_what_is_too_much_is_refused_at_once_and_the_work_goes_on(
     plan.append(Segment(f"peak {len(TIMES)}", peak_s))
     rounds: list[dict[str, Seen]] = []
     wanted = int(size.of(3, 1))
-    # With the same work and pace one flood does up to a tenth more or less than the next: what seems
-    # too little is measured again, and the mean of all counts.
+    # With the same work and pace one flood does up to a tenth more or less than the next: what
+    # seems too little is measured again, and the mean of all counts.
     while len(rounds) < wanted or (
         len(rounds) < MOST_ROUNDS
         and any(work_done(rounds, number) < WORK for number in range(len(TIMES)))
