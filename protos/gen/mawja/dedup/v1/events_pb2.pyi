@@ -35,6 +35,14 @@ class _LinkLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LinkLevel.V
     """The same delivery again: the same source and key."""
     LINK_LEVEL_SAME_NEED: _LinkLevel.ValueType  # 3
     """The same person with the same need: a redial, or another channel."""
+    LINK_LEVEL_OTHER_PERSON: _LinkLevel.ValueType  # 4
+    """Another person with the same need: a household, or on somebody's behalf. Links two cases."""
+    LINK_LEVEL_SAME_INCIDENT: _LinkLevel.ValueType  # 5
+    """A need of its own in the same incident. Links the case to the incident."""
+    LINK_LEVEL_SAME_QUESTION: _LinkLevel.ValueType  # 6
+    """The same question, which one answer serves. Links cases."""
+    LINK_LEVEL_BY_HAND: _LinkLevel.ValueType  # 7
+    """A person said so."""
 
 class LinkLevel(_LinkLevel, metaclass=_LinkLevelEnumTypeWrapper):
     """Why a contact belongs to a case."""
@@ -47,6 +55,14 @@ LINK_LEVEL_SAME_DELIVERY: LinkLevel.ValueType  # 2
 """The same delivery again: the same source and key."""
 LINK_LEVEL_SAME_NEED: LinkLevel.ValueType  # 3
 """The same person with the same need: a redial, or another channel."""
+LINK_LEVEL_OTHER_PERSON: LinkLevel.ValueType  # 4
+"""Another person with the same need: a household, or on somebody's behalf. Links two cases."""
+LINK_LEVEL_SAME_INCIDENT: LinkLevel.ValueType  # 5
+"""A need of its own in the same incident. Links the case to the incident."""
+LINK_LEVEL_SAME_QUESTION: LinkLevel.ValueType  # 6
+"""The same question, which one answer serves. Links cases."""
+LINK_LEVEL_BY_HAND: LinkLevel.ValueType  # 7
+"""A person said so."""
 Global___LinkLevel: _TypeAlias = LinkLevel  # noqa: Y015
 
 class _CaseState:
@@ -132,6 +148,86 @@ CASE_CHANGE_NOTED: CaseChange.ValueType  # 9
 CASE_CHANGE_REFUSED: CaseChange.ValueType  # 10
 """A command was refused; nothing changed."""
 Global___CaseChange: _TypeAlias = CaseChange  # noqa: Y015
+
+@_typing.final
+class Triage(_message.Message):
+    """What a text says, each with its confidence from 0 to 1. A contact's own agency, topic and kind count
+    before it. What is empty or 0 the text does not show.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    TOPIC_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    KIND_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    LIFE_SAFETY_FIELD_NUMBER: _builtins.int
+    LIFE_SAFETY_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    LIFE_SAFETY_REASON_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    QUESTION_FIELD_NUMBER: _builtins.int
+    QUESTION_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    NEXT_QUESTION_FIELD_NUMBER: _builtins.int
+    NEXT_QUESTION_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    UNSURE_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    """Agency code."""
+    topic: _builtins.str
+    """Service of the catalogue."""
+    topic_confidence: _builtins.float
+    """How sure of the service, and so of the agency."""
+    kind: _common_pb2.ContactKind.ValueType
+    """What it is."""
+    kind_confidence: _builtins.float
+    """How sure of it."""
+    life_safety: _builtins.bool
+    """A life is in danger."""
+    life_safety_confidence: _builtins.float
+    """How likely that is; also below the threshold at which `life_safety` is said."""
+    life_safety_reason: _builtins.str
+    """What in the text says so, in words of ours, e.g. "cannot breathe"; empty when only likely."""
+    language: _builtins.str
+    """BCP 47 language."""
+    language_confidence: _builtins.float
+    """How sure of it."""
+    question: _builtins.str
+    """Name of the knowledge file's entry that answers it."""
+    question_confidence: _builtins.float
+    """How sure of it."""
+    next_question: _builtins.str
+    """The entry next to it, for a clarifying question when both are close."""
+    next_question_confidence: _builtins.float
+    """How sure of that one."""
+    unsure: _builtins.bool
+    """A person should look: nothing above is sure enough to be acted upon."""
+    def __init__(
+        self,
+        *,
+        agency: _builtins.str = ...,
+        topic: _builtins.str = ...,
+        topic_confidence: _builtins.float = ...,
+        kind: _common_pb2.ContactKind.ValueType = ...,
+        kind_confidence: _builtins.float = ...,
+        life_safety: _builtins.bool = ...,
+        life_safety_confidence: _builtins.float = ...,
+        life_safety_reason: _builtins.str = ...,
+        language: _builtins.str = ...,
+        language_confidence: _builtins.float = ...,
+        question: _builtins.str = ...,
+        question_confidence: _builtins.float = ...,
+        next_question: _builtins.str = ...,
+        next_question_confidence: _builtins.float = ...,
+        unsure: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "kind", b"kind", "kind_confidence", b"kind_confidence", "language", b"language", "language_confidence", b"language_confidence", "life_safety", b"life_safety", "life_safety_confidence", b"life_safety_confidence", "life_safety_reason", b"life_safety_reason", "next_question", b"next_question", "next_question_confidence", b"next_question_confidence", "question", b"question", "question_confidence", b"question_confidence", "topic", b"topic", "topic_confidence", b"topic_confidence", "unsure", b"unsure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Triage: _TypeAlias = Triage  # noqa: Y015
 
 @_typing.final
 class Link(_message.Message):
@@ -257,6 +353,7 @@ class Case(_message.Message):
     SEALED_NUMBER_FIELD_NUMBER: _builtins.int
     ACCEPTED_MS_FIELD_NUMBER: _builtins.int
     RESOLVED_MS_FIELD_NUMBER: _builtins.int
+    TRIAGE_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """UUIDv5 of the first contact."""
     case_number: _builtins.str
@@ -309,6 +406,10 @@ class Case(_message.Message):
     """When the first contact was accepted by intake: Unix time in milliseconds."""
     resolved_ms: _builtins.int
     """When it was resolved: Unix time in milliseconds; 0 when not."""
+    @_builtins.property
+    def triage(self) -> Global___Triage:
+        """What its contacts' texts say: the latest that says something."""
+
     def __init__(
         self,
         *,
@@ -338,10 +439,11 @@ class Case(_message.Message):
         sealed_number: _builtins.bytes = ...,
         accepted_ms: _builtins.int = ...,
         resolved_ms: _builtins.int = ...,
+        triage: Global___Triage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["triage", b"triage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "accepted_ms", b"accepted_ms", "agency", b"agency", "answered", b"answered", "assignee", b"assignee", "case_id", b"case_id", "case_number", b"case_number", "channel", b"channel", "contacts", b"contacts", "dialled", b"dialled", "drill", b"drill", "first_arrival_ms", b"first_arrival_ms", "kind", b"kind", "language", b"language", "last_contact_ms", b"last_contact_ms", "life_safety", b"life_safety", "line", b"line", "number_line", b"number_line", "party", b"party", "person", b"person", "reconnects", b"reconnects", "resolved_ms", b"resolved_ms", "sealed_number", b"sealed_number", "state", b"state", "topic", b"topic", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "accepted_ms", b"accepted_ms", "agency", b"agency", "answered", b"answered", "assignee", b"assignee", "case_id", b"case_id", "case_number", b"case_number", "channel", b"channel", "contacts", b"contacts", "dialled", b"dialled", "drill", b"drill", "first_arrival_ms", b"first_arrival_ms", "kind", b"kind", "language", b"language", "last_contact_ms", b"last_contact_ms", "life_safety", b"life_safety", "line", b"line", "number_line", b"number_line", "party", b"party", "person", b"person", "reconnects", b"reconnects", "resolved_ms", b"resolved_ms", "sealed_number", b"sealed_number", "state", b"state", "topic", b"topic", "triage", b"triage", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -365,6 +467,7 @@ class CaseDecision(_message.Message):
     DECIDED_MS_FIELD_NUMBER: _builtins.int
     SHAPE_FIELD_NUMBER: _builtins.int
     WAITED_FIELD_NUMBER: _builtins.int
+    TRIAGE_FIELD_NUMBER: _builtins.int
     change: Global___CaseChange.ValueType
     """What it was about."""
     decided_ms: _builtins.int
@@ -407,6 +510,10 @@ class CaseDecision(_message.Message):
         from this decision on, in `case`; set on OPENED and LINKED.
         """
 
+    @_builtins.property
+    def triage(self) -> Global___Triage:
+        """What the contact's text says; set on OPENED and LINKED."""
+
     def __init__(
         self,
         *,
@@ -420,10 +527,11 @@ class CaseDecision(_message.Message):
         decided_ms: _builtins.int = ...,
         shape: _abc.Iterable[_builtins.int] | None = ...,
         waited: _abc.Iterable[_events_pb2.CallEvent] | None = ...,
+        triage: Global___Triage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "input", b"input", "link", b"link", "note", b"note", "outcome", b"outcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "input", b"input", "link", b"link", "note", b"note", "outcome", b"outcome", "triage", b"triage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "change", b"change", "decided_ms", b"decided_ms", "input", b"input", "link", b"link", "note", b"note", "outcome", b"outcome", "shape", b"shape", "waited", b"waited"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "change", b"change", "decided_ms", b"decided_ms", "input", b"input", "link", b"link", "note", b"note", "outcome", b"outcome", "shape", b"shape", "triage", b"triage", "waited", b"waited"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
