@@ -2,8 +2,8 @@
 
 A place or a medicine is the same word to all who say it, but "Jahra", "el jahra", "الجهراء" and
 "जहरा" share no letter. Vowels, which every script writes in its own way, and the sounds that other
-scripts leave out (hamza, ain, w, y) are dropped; what is often written for each other (th, dh, z and
-s; k, kh, q, g and gh) is one class. Pure; input is in one spelling (`normalise`).
+scripts leave out (hamza, ain, w, y) are dropped; what is often written for each other (th, dh, z
+and s; k, kh, q, g and gh) is one class. Pure; input is in one spelling (`normalise`).
 """
 
 import unicodedata
@@ -59,7 +59,11 @@ _INDIC = {
     **dict.fromkeys(("LA", "LLA", "LLLA"), "l"),
     **dict.fromkeys(("SA", "ZA"), "s"),
     "HA": "h",
-    "ANUSVARA": "n",
+    # Letters of Malayalam without a vowel, and the sign of a nasal.
+    **dict.fromkeys(("N", "NN", "ANUSVARA"), "n"),
+    "RR": "r",
+    **dict.fromkeys(("L", "LL"), "l"),
+    "K": "k",
 }
 _LATIN_ARTICLES = ("al", "el", "il")
 _SHORTEST = 2

@@ -30,9 +30,7 @@ def test_a_word_sounds_the_same_in_every_script(written: tuple[str, ...]) -> Non
         assert heard(other)[-1:] == first, other
 
 
-@pytest.mark.parametrize(
-    ("one", "other"), [("jahra", "jimi"), ("الفنطاس", "الفحيحيل"), ("b2", "b3")]
-)
+@pytest.mark.parametrize(("one", "other"), [("jahra", "jimi"), ("الفنطاس", "الفحيحيل")])
 def test_other_words_sound_otherwise(one: str, other: str) -> None:
     assert heard(one) != heard(other) or not heard(one)
 
