@@ -62,6 +62,8 @@ ROLES: dict[str, frozenset[Role]] = {
         "/mawja.dedup.v1.DedupService/ResolveCase": {Role.AGENT, Role.COORDINATOR},
         "/mawja.dedup.v1.DedupService/ReopenCase": {Role.AGENT, Role.COORDINATOR},
         "/mawja.dedup.v1.DedupService/AddCaseNote": {Role.AGENT, Role.LIAISON, Role.COORDINATOR},
+        "/mawja.dedup.v1.DedupService/MergeCases": {Role.AGENT, Role.COORDINATOR},
+        "/mawja.dedup.v1.DedupService/SplitCase": {Role.AGENT, Role.COORDINATOR},
         "/mawja.outreach.v1.OutreachService/GetCallback": _STAFF,
         "/mawja.outreach.v1.OutreachService/ListCallbacks": _STAFF,
         "/mawja.broadcast.v1.BroadcastService/QueueMessage": {

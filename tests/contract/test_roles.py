@@ -43,6 +43,8 @@ MATRIX = {
     "DedupService/ResolveCase": ".x.x....",
     "DedupService/ReopenCase": ".x.x....",
     "DedupService/AddCaseNote": ".xxx....",
+    "DedupService/MergeCases": ".x.x....",
+    "DedupService/SplitCase": ".x.x....",
     "OutreachService/GetCallback": ".xxxxxx.",
     "OutreachService/ListCallbacks": ".xxxxxx.",
     "BroadcastService/QueueMessage": ".x.x...x",

@@ -79,6 +79,8 @@ class _CaseStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CaseState.V
     """An agent owns it."""
     CASE_STATE_RESOLVED: _CaseState.ValueType  # 3
     """The need was met."""
+    CASE_STATE_MERGED: _CaseState.ValueType  # 4
+    """A person merged it into another case, `merged_into`: what comes for it is dealt with there."""
 
 class CaseState(_CaseState, metaclass=_CaseStateEnumTypeWrapper):
     """The state of a case."""
@@ -91,6 +93,8 @@ CASE_STATE_ASSIGNED: CaseState.ValueType  # 2
 """An agent owns it."""
 CASE_STATE_RESOLVED: CaseState.ValueType  # 3
 """The need was met."""
+CASE_STATE_MERGED: CaseState.ValueType  # 4
+"""A person merged it into another case, `merged_into`: what comes for it is dealt with there."""
 Global___CaseState: _TypeAlias = CaseState  # noqa: Y015
 
 class _CaseChange:
@@ -121,6 +125,16 @@ class _CaseChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CaseChange
     """Somebody wrote a note."""
     CASE_CHANGE_REFUSED: _CaseChange.ValueType  # 10
     """A command was refused; nothing changed."""
+    CASE_CHANGE_MERGED: _CaseChange.ValueType  # 11
+    """A person merged two cases. Of one person: `case` is the one that stays, `other` the one that was
+    merged into it, `moved` its contacts. Of two people: `case` is one of them, in its own partition.
+    """
+    CASE_CHANGE_SPLIT: _CaseChange.ValueType  # 12
+    """A person parted what was one. `other` is the new case and `moved` its contacts; without them,
+    `case` is one of two that had been merged and belong to two people.
+    """
+    CASE_CHANGE_HEARD: _CaseChange.ValueType  # 13
+    """The person of a case that was merged into this one reached out again."""
 
 class CaseChange(_CaseChange, metaclass=_CaseChangeEnumTypeWrapper):
     """What a decision was about."""
@@ -147,6 +161,16 @@ CASE_CHANGE_NOTED: CaseChange.ValueType  # 9
 """Somebody wrote a note."""
 CASE_CHANGE_REFUSED: CaseChange.ValueType  # 10
 """A command was refused; nothing changed."""
+CASE_CHANGE_MERGED: CaseChange.ValueType  # 11
+"""A person merged two cases. Of one person: `case` is the one that stays, `other` the one that was
+merged into it, `moved` its contacts. Of two people: `case` is one of them, in its own partition.
+"""
+CASE_CHANGE_SPLIT: CaseChange.ValueType  # 12
+"""A person parted what was one. `other` is the new case and `moved` its contacts; without them,
+`case` is one of two that had been merged and belong to two people.
+"""
+CASE_CHANGE_HEARD: CaseChange.ValueType  # 13
+"""The person of a case that was merged into this one reached out again."""
 Global___CaseChange: _TypeAlias = CaseChange  # noqa: Y015
 
 @_typing.final
@@ -245,6 +269,7 @@ class Link(_message.Message):
     AGENCY_FIELD_NUMBER: _builtins.int
     TOPIC_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
+    CAME_TO_FIELD_NUMBER: _builtins.int
     contact_id: _builtins.str
     """The contact."""
     level: Global___LinkLevel.ValueType
@@ -265,6 +290,8 @@ class Link(_message.Message):
     """Topic code of the contact, of its case where it named none; empty when not known."""
     language: _builtins.str
     """BCP 47 language of the contact, of its case where it showed none; empty when not known."""
+    came_to: _builtins.str
+    """UUID of the case that it was linked to when it came, when a person moved it since; else empty."""
     def __init__(
         self,
         *,
@@ -278,14 +305,131 @@ class Link(_message.Message):
         agency: _builtins.str = ...,
         topic: _builtins.str = ...,
         language: _builtins.str = ...,
+        came_to: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "channel", b"channel", "contact_id", b"contact_id", "event_ms", b"event_ms", "language", b"language", "level", b"level", "line", b"line", "reason", b"reason", "score", b"score", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "came_to", b"came_to", "channel", b"channel", "contact_id", b"contact_id", "event_ms", b"event_ms", "language", b"language", "level", b"level", "line", b"line", "reason", b"reason", "score", b"score", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Link: _TypeAlias = Link  # noqa: Y015
+
+@_typing.final
+class CaseRef(_message.Message):
+    """Where commands for a case go."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    case_id: _builtins.str
+    """UUID of the case."""
+    partition: _builtins.int
+    """Partition number of its person, or of its first contact when the number is withheld."""
+    def __init__(
+        self,
+        *,
+        case_id: _builtins.str = ...,
+        partition: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "partition", b"partition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CaseRef: _TypeAlias = CaseRef  # noqa: Y015
+
+@_typing.final
+class MergedInto(_message.Message):
+    """What became of a case that was merged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTO_FIELD_NUMBER: _builtins.int
+    CASE_NUMBER_FIELD_NUMBER: _builtins.int
+    MERGE_ID_FIELD_NUMBER: _builtins.int
+    ACROSS_FIELD_NUMBER: _builtins.int
+    WAS_FIELD_NUMBER: _builtins.int
+    case_number: _builtins.str
+    """Number of that case."""
+    merge_id: _builtins.str
+    """Command that merged them: what undoes the merge names it, so that a later merge stays."""
+    across: _builtins.bool
+    """Whether its contacts stayed here, because they are another person's. Then the two can be parted
+    again; else all that it had is in the other case.
+    """
+    was: Global___CaseState.ValueType
+    """State before, which it gets back when they are parted."""
+    @_builtins.property
+    def into(self) -> Global___CaseRef:
+        """The case that it was merged into."""
+
+    def __init__(
+        self,
+        *,
+        into: Global___CaseRef | None = ...,
+        case_number: _builtins.str = ...,
+        merge_id: _builtins.str = ...,
+        across: _builtins.bool = ...,
+        was: Global___CaseState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["into", b"into"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["across", b"across", "case_number", b"case_number", "into", b"into", "merge_id", b"merge_id", "was", b"was"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergedInto: _TypeAlias = MergedInto  # noqa: Y015
+
+@_typing.final
+class LinkedCase(_message.Message):
+    """A case of another person that was merged into this one. Its contacts stay where they are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINKED_FIELD_NUMBER: _builtins.int
+    CASE_NUMBER_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    LINKED_MS_FIELD_NUMBER: _builtins.int
+    MERGE_ID_FIELD_NUMBER: _builtins.int
+    case_number: _builtins.str
+    """Its number."""
+    level: Global___LinkLevel.ValueType
+    """Why they belong together: LINK_LEVEL_BY_HAND; the author's words are in the notes."""
+    score: _builtins.float
+    """0 to 1: how sure."""
+    author: _builtins.str
+    """Token subject of who said so."""
+    linked_ms: _builtins.int
+    """When: Unix time in milliseconds."""
+    merge_id: _builtins.str
+    """Command that merged them."""
+    @_builtins.property
+    def linked(self) -> Global___CaseRef:
+        """The case."""
+
+    def __init__(
+        self,
+        *,
+        linked: Global___CaseRef | None = ...,
+        case_number: _builtins.str = ...,
+        level: Global___LinkLevel.ValueType = ...,
+        score: _builtins.float = ...,
+        author: _builtins.str = ...,
+        linked_ms: _builtins.int = ...,
+        merge_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["linked", b"linked"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "case_number", b"case_number", "level", b"level", "linked", b"linked", "linked_ms", b"linked_ms", "merge_id", b"merge_id", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkedCase: _TypeAlias = LinkedCase  # noqa: Y015
 
 @_typing.final
 class Note(_message.Message):
@@ -297,6 +441,8 @@ class Note(_message.Message):
     NOTED_MS_FIELD_NUMBER: _builtins.int
     SEALED_TEXT_FIELD_NUMBER: _builtins.int
     REOPENS_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    OTHER_NUMBER_FIELD_NUMBER: _builtins.int
     author: _builtins.str
     """Token subject of the author."""
     noted_ms: _builtins.int
@@ -305,6 +451,13 @@ class Note(_message.Message):
     """The text, UTF-8, sealed: as "note", or as "reason" when it says why the case was reopened."""
     reopens: _builtins.bool
     """Whether it says why the case was opened again."""
+    about: Global___CaseChange.ValueType
+    """With a merge or a split, the change whose reason it says: MERGED or SPLIT, and then the text is
+    sealed as "reason"; REFUSED, without a text, when a merge that stood here could not be followed
+    on the other side. Unspecified for any other note.
+    """
+    other_number: _builtins.str
+    """Number of the other case of a merge or split; empty else."""
     def __init__(
         self,
         *,
@@ -312,10 +465,12 @@ class Note(_message.Message):
         noted_ms: _builtins.int = ...,
         sealed_text: _builtins.bytes = ...,
         reopens: _builtins.bool = ...,
+        about: Global___CaseChange.ValueType = ...,
+        other_number: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "noted_ms", b"noted_ms", "reopens", b"reopens", "sealed_text", b"sealed_text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "author", b"author", "noted_ms", b"noted_ms", "other_number", b"other_number", "reopens", b"reopens", "sealed_text", b"sealed_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -354,6 +509,8 @@ class Case(_message.Message):
     ACCEPTED_MS_FIELD_NUMBER: _builtins.int
     RESOLVED_MS_FIELD_NUMBER: _builtins.int
     TRIAGE_FIELD_NUMBER: _builtins.int
+    MERGED_INTO_FIELD_NUMBER: _builtins.int
+    LINKED_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """UUIDv5 of the first contact."""
     case_number: _builtins.str
@@ -363,7 +520,9 @@ class Case(_message.Message):
     state: Global___CaseState.ValueType
     """State."""
     first_arrival_ms: _builtins.int
-    """When the person first reached out about this: Unix time in milliseconds. Never moves later."""
+    """When the person first reached out about this: Unix time in milliseconds. Never moves later,
+    unless a person splits the earliest contact off.
+    """
     last_contact_ms: _builtins.int
     """When the person last reached out about this: Unix time in milliseconds."""
     channel: _common_pb2.Channel.ValueType
@@ -410,6 +569,14 @@ class Case(_message.Message):
     def triage(self) -> Global___Triage:
         """What its contacts' texts say: the latest that says something."""
 
+    @_builtins.property
+    def merged_into(self) -> Global___MergedInto:
+        """The case that it was merged into; set in state MERGED."""
+
+    @_builtins.property
+    def linked(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkedCase]:
+        """Cases of other people that were merged into this one."""
+
     def __init__(
         self,
         *,
@@ -440,10 +607,12 @@ class Case(_message.Message):
         accepted_ms: _builtins.int = ...,
         resolved_ms: _builtins.int = ...,
         triage: Global___Triage | None = ...,
+        merged_into: Global___MergedInto | None = ...,
+        linked: _abc.Iterable[Global___LinkedCase] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["triage", b"triage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["merged_into", b"merged_into", "triage", b"triage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "accepted_ms", b"accepted_ms", "agency", b"agency", "answered", b"answered", "assignee", b"assignee", "case_id", b"case_id", "case_number", b"case_number", "channel", b"channel", "contacts", b"contacts", "dialled", b"dialled", "drill", b"drill", "first_arrival_ms", b"first_arrival_ms", "kind", b"kind", "language", b"language", "last_contact_ms", b"last_contact_ms", "life_safety", b"life_safety", "line", b"line", "number_line", b"number_line", "party", b"party", "person", b"person", "reconnects", b"reconnects", "resolved_ms", b"resolved_ms", "sealed_number", b"sealed_number", "state", b"state", "topic", b"topic", "triage", b"triage", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "accepted_ms", b"accepted_ms", "agency", b"agency", "answered", b"answered", "assignee", b"assignee", "case_id", b"case_id", "case_number", b"case_number", "channel", b"channel", "contacts", b"contacts", "dialled", b"dialled", "drill", b"drill", "first_arrival_ms", b"first_arrival_ms", "kind", b"kind", "language", b"language", "last_contact_ms", b"last_contact_ms", "life_safety", b"life_safety", "line", b"line", "linked", b"linked", "merged_into", b"merged_into", "number_line", b"number_line", "party", b"party", "person", b"person", "reconnects", b"reconnects", "resolved_ms", b"resolved_ms", "sealed_number", b"sealed_number", "state", b"state", "topic", b"topic", "triage", b"triage", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -468,6 +637,11 @@ class CaseDecision(_message.Message):
     SHAPE_FIELD_NUMBER: _builtins.int
     WAITED_FIELD_NUMBER: _builtins.int
     TRIAGE_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    MOVED_FIELD_NUMBER: _builtins.int
+    FOLLOW_UPS_FIELD_NUMBER: _builtins.int
+    OWED_FIELD_NUMBER: _builtins.int
+    OTHER_OWED_FIELD_NUMBER: _builtins.int
     change: Global___CaseChange.ValueType
     """What it was about."""
     decided_ms: _builtins.int
@@ -514,6 +688,30 @@ class CaseDecision(_message.Message):
     def triage(self) -> Global___Triage:
         """What the contact's text says; set on OPENED and LINKED."""
 
+    @_builtins.property
+    def other(self) -> Global___Case:
+        """The other case after the decision; set on MERGED and SPLIT when both are of one person."""
+
+    @_builtins.property
+    def moved(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Contacts that hang in the other of the two cases from this decision on, in the order in which
+        they were decided on; set on MERGED and SPLIT when both are of one person.
+        """
+
+    @_builtins.property
+    def follow_ups(self) -> _containers.RepeatedCompositeFieldContainer[Global___FollowUp]:
+        """What the owner of another partition is asked to do because of this decision; sent after it and,
+        after a crash, once more with the same ids.
+        """
+
+    @_builtins.property
+    def owed(self) -> Global___OwedCall:
+        """The call of `case` that nobody has answered yet; set on MERGED and SPLIT."""
+
+    @_builtins.property
+    def other_owed(self) -> Global___OwedCall:
+        """The same of `other`."""
+
     def __init__(
         self,
         *,
@@ -528,14 +726,77 @@ class CaseDecision(_message.Message):
         shape: _abc.Iterable[_builtins.int] | None = ...,
         waited: _abc.Iterable[_events_pb2.CallEvent] | None = ...,
         triage: Global___Triage | None = ...,
+        other: Global___Case | None = ...,
+        moved: _abc.Iterable[_builtins.str] | None = ...,
+        follow_ups: _abc.Iterable[Global___FollowUp] | None = ...,
+        owed: Global___OwedCall | None = ...,
+        other_owed: Global___OwedCall | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "input", b"input", "link", b"link", "note", b"note", "outcome", b"outcome", "triage", b"triage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "input", b"input", "link", b"link", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "triage", b"triage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "change", b"change", "decided_ms", b"decided_ms", "input", b"input", "link", b"link", "note", b"note", "outcome", b"outcome", "shape", b"shape", "triage", b"triage", "waited", b"waited"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "change", b"change", "decided_ms", b"decided_ms", "follow_ups", b"follow_ups", "input", b"input", "link", b"link", "moved", b"moved", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "shape", b"shape", "triage", b"triage", "waited", b"waited"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CaseDecision: _TypeAlias = CaseDecision  # noqa: Y015
+
+@_typing.final
+class FollowUp(_message.Message):
+    """A command for the owner of another partition, that follows from a decision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTITION_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    partition: _builtins.int
+    """Partition of dedup.command.v1 where it goes."""
+    @_builtins.property
+    def command(self) -> Global___CaseCommand:
+        """The command. Its id is derived from what it follows from."""
+
+    def __init__(
+        self,
+        *,
+        partition: _builtins.int = ...,
+        command: Global___CaseCommand | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "partition", b"partition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowUp: _TypeAlias = FollowUp  # noqa: Y015
+
+@_typing.final
+class OwedCall(_message.Message):
+    """The call of a case that was abandoned last, with none answered at or after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTACT_ID_FIELD_NUMBER: _builtins.int
+    ARRIVAL_MS_FIELD_NUMBER: _builtins.int
+    ABANDONED_MS_FIELD_NUMBER: _builtins.int
+    contact_id: _builtins.str
+    """Its contact."""
+    arrival_ms: _builtins.int
+    """When it came: Unix time in milliseconds, event time."""
+    abandoned_ms: _builtins.int
+    """When it was abandoned: Unix time in milliseconds, event time."""
+    def __init__(
+        self,
+        *,
+        contact_id: _builtins.str = ...,
+        arrival_ms: _builtins.int = ...,
+        abandoned_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned_ms", b"abandoned_ms", "arrival_ms", b"arrival_ms", "contact_id", b"contact_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OwedCall: _TypeAlias = OwedCall  # noqa: Y015
 
 @_typing.final
 class CaseView(_message.Message):
@@ -631,6 +892,11 @@ class CaseCommand(_message.Message):
     RESOLVE_FIELD_NUMBER: _builtins.int
     REOPEN_FIELD_NUMBER: _builtins.int
     ADD_NOTE_FIELD_NUMBER: _builtins.int
+    MERGE_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
+    FOLLOW_MERGE_FIELD_NUMBER: _builtins.int
+    FOLLOW_SPLIT_FIELD_NUMBER: _builtins.int
+    HEAR_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """The case."""
     @_builtins.property
@@ -653,6 +919,26 @@ class CaseCommand(_message.Message):
     def add_note(self) -> Global___AddNote:
         """Add a note."""
 
+    @_builtins.property
+    def merge(self) -> Global___Merge:
+        """Take another case in."""
+
+    @_builtins.property
+    def split(self) -> Global___Split:
+        """Part contacts from it, or it from the other person's case that it was merged into."""
+
+    @_builtins.property
+    def follow_merge(self) -> Global___FollowMerge:
+        """It was merged into another person's case, by that case's owner."""
+
+    @_builtins.property
+    def follow_split(self) -> Global___FollowSplit:
+        """The other person's case that was merged into it is parted from it."""
+
+    @_builtins.property
+    def hear(self) -> Global___Hear:
+        """The person of a case that was merged into it reached out again."""
+
     def __init__(
         self,
         *,
@@ -662,12 +948,17 @@ class CaseCommand(_message.Message):
         resolve: Global___Resolve | None = ...,
         reopen: Global___Reopen | None = ...,
         add_note: Global___AddNote | None = ...,
+        merge: Global___Merge | None = ...,
+        split: Global___Split | None = ...,
+        follow_merge: Global___FollowMerge | None = ...,
+        follow_split: Global___FollowSplit | None = ...,
+        hear: Global___Hear | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "add_note", b"add_note", "assign", b"assign", "envelope", b"envelope", "reopen", b"reopen", "resolve", b"resolve"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "add_note", b"add_note", "assign", b"assign", "envelope", b"envelope", "follow_merge", b"follow_merge", "follow_split", b"follow_split", "hear", b"hear", "merge", b"merge", "reopen", b"reopen", "resolve", b"resolve", "split", b"split"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "add_note", b"add_note", "assign", b"assign", "case_id", b"case_id", "envelope", b"envelope", "reopen", b"reopen", "resolve", b"resolve"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "add_note", b"add_note", "assign", b"assign", "case_id", b"case_id", "envelope", b"envelope", "follow_merge", b"follow_merge", "follow_split", b"follow_split", "hear", b"hear", "merge", b"merge", "reopen", b"reopen", "resolve", b"resolve", "split", b"split"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_action: _TypeAlias = _typing.Literal["assign", "resolve", "reopen", "add_note"]  # noqa: Y015
+    _WhichOneofReturnType_action: _TypeAlias = _typing.Literal["assign", "resolve", "reopen", "add_note", "merge", "split", "follow_merge", "follow_split", "hear"]  # noqa: Y015
     _WhichOneofArgType_action: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_action) -> _WhichOneofReturnType_action | None: ...
 
@@ -755,6 +1046,182 @@ class AddNote(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AddNote: _TypeAlias = AddNote  # noqa: Y015
+
+@_typing.final
+class Merge(_message.Message):
+    """Takes another case in. `case_id` of the command is the one that stays. Contacts of the same person
+    move there; another person's case is linked and its owner told.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    SEALED_REASON_FIELD_NUMBER: _builtins.int
+    SOURCE_RESOLVED_FIELD_NUMBER: _builtins.int
+    SOURCE_LIFE_SAFETY_FIELD_NUMBER: _builtins.int
+    SOURCE_DRILL_FIELD_NUMBER: _builtins.int
+    partition: _builtins.int
+    """Partition of the case that stays."""
+    sealed_reason: _builtins.bytes
+    """Why, sealed."""
+    source_resolved: _builtins.bool
+    """Whether the case to take in was resolved, as the replica saw it. Counts across people only."""
+    source_life_safety: _builtins.bool
+    """Whether a life is in danger there, as the replica saw it. Counts across people only."""
+    source_drill: _builtins.bool
+    """Whether it was made for a rehearsal, as the replica saw it. Counts across people only."""
+    @_builtins.property
+    def source(self) -> Global___CaseRef:
+        """The case to take in."""
+
+    def __init__(
+        self,
+        *,
+        source: Global___CaseRef | None = ...,
+        partition: _builtins.int = ...,
+        sealed_reason: _builtins.bytes = ...,
+        source_resolved: _builtins.bool = ...,
+        source_life_safety: _builtins.bool = ...,
+        source_drill: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["partition", b"partition", "sealed_reason", b"sealed_reason", "source", b"source", "source_drill", b"source_drill", "source_life_safety", b"source_life_safety", "source_resolved", b"source_resolved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Merge: _TypeAlias = Merge  # noqa: Y015
+
+@_typing.final
+class Split(_message.Message):
+    """Parts what was one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTACT_IDS_FIELD_NUMBER: _builtins.int
+    SEALED_REASON_FIELD_NUMBER: _builtins.int
+    sealed_reason: _builtins.bytes
+    """Why, sealed."""
+    @_builtins.property
+    def contact_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The contacts that become a case of their own. None: the case was merged into another person's,
+        and gets its own life back.
+        """
+
+    def __init__(
+        self,
+        *,
+        contact_ids: _abc.Iterable[_builtins.str] | None = ...,
+        sealed_reason: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_ids", b"contact_ids", "sealed_reason", b"sealed_reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Split: _TypeAlias = Split  # noqa: Y015
+
+@_typing.final
+class FollowMerge(_message.Message):
+    """The case was merged into another person's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTO_FIELD_NUMBER: _builtins.int
+    MERGE_ID_FIELD_NUMBER: _builtins.int
+    SEALED_REASON_FIELD_NUMBER: _builtins.int
+    merge_id: _builtins.str
+    """Command that merged them."""
+    sealed_reason: _builtins.bytes
+    """Why, sealed."""
+    @_builtins.property
+    def into(self) -> Global___CaseRef:
+        """That case."""
+
+    def __init__(
+        self,
+        *,
+        into: Global___CaseRef | None = ...,
+        merge_id: _builtins.str = ...,
+        sealed_reason: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["into", b"into"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["into", b"into", "merge_id", b"merge_id", "sealed_reason", b"sealed_reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowMerge: _TypeAlias = FollowMerge  # noqa: Y015
+
+@_typing.final
+class FollowSplit(_message.Message):
+    """Another person's case is no longer merged into this one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_ID_FIELD_NUMBER: _builtins.int
+    MERGE_ID_FIELD_NUMBER: _builtins.int
+    SEALED_REASON_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    source_id: _builtins.str
+    """UUID of that case."""
+    merge_id: _builtins.str
+    """Command that had merged them. Another merge of the two stays."""
+    sealed_reason: _builtins.bytes
+    """Why, sealed; empty when the merge was refused there."""
+    refused: _builtins.bool
+    """Whether the merge was refused there: then nobody parted them."""
+    def __init__(
+        self,
+        *,
+        source_id: _builtins.str = ...,
+        merge_id: _builtins.str = ...,
+        sealed_reason: _builtins.bytes = ...,
+        refused: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["merge_id", b"merge_id", "refused", b"refused", "sealed_reason", b"sealed_reason", "source_id", b"source_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowSplit: _TypeAlias = FollowSplit  # noqa: Y015
+
+@_typing.final
+class Hear(_message.Message):
+    """Tells a case that somebody of a case that was merged into it reached out again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_ID_FIELD_NUMBER: _builtins.int
+    MERGE_ID_FIELD_NUMBER: _builtins.int
+    EVENT_MS_FIELD_NUMBER: _builtins.int
+    LIFE_SAFETY_FIELD_NUMBER: _builtins.int
+    source_id: _builtins.str
+    """UUID of that case."""
+    merge_id: _builtins.str
+    """Command that merged them."""
+    event_ms: _builtins.int
+    """When they reached out: Unix time in milliseconds."""
+    life_safety: _builtins.bool
+    """Whether a life is in danger."""
+    def __init__(
+        self,
+        *,
+        source_id: _builtins.str = ...,
+        merge_id: _builtins.str = ...,
+        event_ms: _builtins.int = ...,
+        life_safety: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_ms", b"event_ms", "life_safety", b"life_safety", "merge_id", b"merge_id", "source_id", b"source_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hear: _TypeAlias = Hear  # noqa: Y015
 
 @_typing.final
 class Tally(_message.Message):

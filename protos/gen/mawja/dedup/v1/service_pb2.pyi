@@ -29,22 +29,32 @@ class CaseNote(_message.Message):
     AUTHOR_FIELD_NUMBER: _builtins.int
     NOTED_MS_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    OTHER_NUMBER_FIELD_NUMBER: _builtins.int
     author: _builtins.str
     """Token subject of the author."""
     noted_ms: _builtins.int
     """When: Unix time in milliseconds."""
     text: _builtins.str
     """The text."""
+    about: _events_pb2.CaseChange.ValueType
+    """The change whose reason it says: MERGED or SPLIT. REFUSED, without a text: a merge that stood
+    here was taken back, because the other case could not follow. Unspecified for any other note.
+    """
+    other_number: _builtins.str
+    """Number of the other case of a merge or split; empty else."""
     def __init__(
         self,
         *,
         author: _builtins.str = ...,
         noted_ms: _builtins.int = ...,
         text: _builtins.str = ...,
+        about: _events_pb2.CaseChange.ValueType = ...,
+        other_number: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "noted_ms", b"noted_ms", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "author", b"author", "noted_ms", b"noted_ms", "other_number", b"other_number", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -431,6 +441,140 @@ class AddCaseNoteResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AddCaseNoteResponse: _TypeAlias = AddCaseNoteResponse  # noqa: Y015
+
+@_typing.final
+class MergeCasesRequest(_message.Message):
+    """Says that two cases are one need."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    INTO_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    case_id: _builtins.str
+    """UUID of the case that goes into the other."""
+    into: _builtins.str
+    """UUID of the case that stays."""
+    reason: _builtins.str
+    """Why."""
+    request_id: _builtins.str
+    """The caller's id of this request: a repeat gets the first outcome."""
+    def __init__(
+        self,
+        *,
+        case_id: _builtins.str = ...,
+        into: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "into", b"into", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeCasesRequest: _TypeAlias = MergeCasesRequest  # noqa: Y015
+
+@_typing.final
+class MergeCasesResponse(_message.Message):
+    """The cases after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CASE_FIELD_NUMBER: _builtins.int
+    MERGED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def case(self) -> _events_pb2.Case:
+        """The case that stays."""
+
+    @_builtins.property
+    def merged(self) -> _events_pb2.Case:
+        """The one that went into it; absent when it is another person's, whose owner is told a moment
+        later: GetCase shows it.
+        """
+
+    def __init__(
+        self,
+        *,
+        case: _events_pb2.Case | None = ...,
+        merged: _events_pb2.Case | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "merged", b"merged"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "merged", b"merged"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeCasesResponse: _TypeAlias = MergeCasesResponse  # noqa: Y015
+
+@_typing.final
+class SplitCaseRequest(_message.Message):
+    """Says that a part of a case is a need of its own."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    CONTACT_IDS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    case_id: _builtins.str
+    """UUID of the case."""
+    reason: _builtins.str
+    """Why."""
+    request_id: _builtins.str
+    """The caller's id of this request: a repeat gets the first outcome."""
+    @_builtins.property
+    def contact_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The contacts that become a case of their own: at least one and not all. None for a case that was
+        merged into another person's: it gets its own life back.
+        """
+
+    def __init__(
+        self,
+        *,
+        case_id: _builtins.str = ...,
+        contact_ids: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "contact_ids", b"contact_ids", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SplitCaseRequest: _TypeAlias = SplitCaseRequest  # noqa: Y015
+
+@_typing.final
+class SplitCaseResponse(_message.Message):
+    """The cases after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CASE_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def case(self) -> _events_pb2.Case:
+        """The case that was asked about."""
+
+    @_builtins.property
+    def split(self) -> _events_pb2.Case:
+        """The new one; absent without contacts."""
+
+    def __init__(
+        self,
+        *,
+        case: _events_pb2.Case | None = ...,
+        split: _events_pb2.Case | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "split", b"split"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "split", b"split"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SplitCaseResponse: _TypeAlias = SplitCaseResponse  # noqa: Y015
 
 @_typing.final
 class GetCatalogueRequest(_message.Message):

@@ -74,6 +74,16 @@ class DedupServiceStub:
                 request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteRequest.SerializeToString,
                 response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteResponse.FromString,
                 _registered_method=True)
+        self.MergeCases = channel.unary_unary(
+                '/mawja.dedup.v1.DedupService/MergeCases',
+                request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.MergeCasesRequest.SerializeToString,
+                response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.MergeCasesResponse.FromString,
+                _registered_method=True)
+        self.SplitCase = channel.unary_unary(
+                '/mawja.dedup.v1.DedupService/SplitCase',
+                request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.SplitCaseRequest.SerializeToString,
+                response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.SplitCaseResponse.FromString,
+                _registered_method=True)
         self.GetCatalogue = channel.unary_unary(
                 '/mawja.dedup.v1.DedupService/GetCatalogue',
                 request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.GetCatalogueRequest.SerializeToString,
@@ -138,6 +148,24 @@ class DedupServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MergeCases(self, request, context):
+        """Says that two cases are one need: the first goes into the second, which then counts all that
+        either had. Contacts of one person move; a case of another person is linked and keeps its
+        contacts. SplitCase undoes it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SplitCase(self, request, context):
+        """Says that contacts of a case are a need of their own: they become a new case. Or, without
+        contacts, that a case which was merged into another person's is a need of its own after all. What
+        was parted is never merged again, unless a person does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCatalogue(self, request, context):
         """Agencies and their services, each with the steps of its procedure and its time limits.
         """
@@ -182,6 +210,16 @@ def add_DedupServiceServicer_to_server(servicer, server):
                     servicer.AddCaseNote,
                     request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteRequest.FromString,
                     response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteResponse.SerializeToString,
+            ),
+            'MergeCases': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeCases,
+                    request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.MergeCasesRequest.FromString,
+                    response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.MergeCasesResponse.SerializeToString,
+            ),
+            'SplitCase': grpc.unary_unary_rpc_method_handler(
+                    servicer.SplitCase,
+                    request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.SplitCaseRequest.FromString,
+                    response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.SplitCaseResponse.SerializeToString,
             ),
             'GetCatalogue': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCatalogue,
@@ -383,6 +421,60 @@ class DedupService:
             '/mawja.dedup.v1.DedupService/AddCaseNote',
             mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteRequest.SerializeToString,
             mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeCases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.dedup.v1.DedupService/MergeCases',
+            mawja_dot_dedup_dot_v1_dot_service__pb2.MergeCasesRequest.SerializeToString,
+            mawja_dot_dedup_dot_v1_dot_service__pb2.MergeCasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SplitCase(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.dedup.v1.DedupService/SplitCase',
+            mawja_dot_dedup_dot_v1_dot_service__pb2.SplitCaseRequest.SerializeToString,
+            mawja_dot_dedup_dot_v1_dot_service__pb2.SplitCaseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -52,6 +52,16 @@ class DedupServiceStub:
     """Opens a resolved case again."""
     AddCaseNote: _grpc.UnaryUnaryMultiCallable[_service_pb2.AddCaseNoteRequest, _service_pb2.AddCaseNoteResponse]
     """Adds a note."""
+    MergeCases: _grpc.UnaryUnaryMultiCallable[_service_pb2.MergeCasesRequest, _service_pb2.MergeCasesResponse]
+    """Says that two cases are one need: the first goes into the second, which then counts all that
+    either had. Contacts of one person move; a case of another person is linked and keeps its
+    contacts. SplitCase undoes it.
+    """
+    SplitCase: _grpc.UnaryUnaryMultiCallable[_service_pb2.SplitCaseRequest, _service_pb2.SplitCaseResponse]
+    """Says that contacts of a case are a need of their own: they become a new case. Or, without
+    contacts, that a case which was merged into another person's is a need of its own after all. What
+    was parted is never merged again, unless a person does.
+    """
     GetCatalogue: _grpc.UnaryUnaryMultiCallable[_service_pb2.GetCatalogueRequest, _service_pb2.GetCatalogueResponse]
     """Agencies and their services, each with the steps of its procedure and its time limits."""
 
@@ -79,6 +89,16 @@ class DedupServiceAsyncStub(DedupServiceStub):
     """Opens a resolved case again."""
     AddCaseNote: _aio.UnaryUnaryMultiCallable[_service_pb2.AddCaseNoteRequest, _service_pb2.AddCaseNoteResponse]  # type: ignore[assignment]
     """Adds a note."""
+    MergeCases: _aio.UnaryUnaryMultiCallable[_service_pb2.MergeCasesRequest, _service_pb2.MergeCasesResponse]  # type: ignore[assignment]
+    """Says that two cases are one need: the first goes into the second, which then counts all that
+    either had. Contacts of one person move; a case of another person is linked and keeps its
+    contacts. SplitCase undoes it.
+    """
+    SplitCase: _aio.UnaryUnaryMultiCallable[_service_pb2.SplitCaseRequest, _service_pb2.SplitCaseResponse]  # type: ignore[assignment]
+    """Says that contacts of a case are a need of their own: they become a new case. Or, without
+    contacts, that a case which was merged into another person's is a need of its own after all. What
+    was parted is never merged again, unless a person does.
+    """
     GetCatalogue: _aio.UnaryUnaryMultiCallable[_service_pb2.GetCatalogueRequest, _service_pb2.GetCatalogueResponse]  # type: ignore[assignment]
     """Agencies and their services, each with the steps of its procedure and its time limits."""
 
@@ -145,6 +165,28 @@ class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.AddCaseNoteResponse, _abc.Awaitable[_service_pb2.AddCaseNoteResponse]]:
         """Adds a note."""
+
+    @_abc_1.abstractmethod
+    def MergeCases(
+        self,
+        request: _service_pb2.MergeCasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.MergeCasesResponse, _abc.Awaitable[_service_pb2.MergeCasesResponse]]:
+        """Says that two cases are one need: the first goes into the second, which then counts all that
+        either had. Contacts of one person move; a case of another person is linked and keeps its
+        contacts. SplitCase undoes it.
+        """
+
+    @_abc_1.abstractmethod
+    def SplitCase(
+        self,
+        request: _service_pb2.SplitCaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.SplitCaseResponse, _abc.Awaitable[_service_pb2.SplitCaseResponse]]:
+        """Says that contacts of a case are a need of their own: they become a new case. Or, without
+        contacts, that a case which was merged into another person's is a need of its own after all. What
+        was parted is never merged again, unless a person does.
+        """
 
     @_abc_1.abstractmethod
     def GetCatalogue(
