@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mawja.common.v1 import common_pb2 as _common_pb2
+from mawja.dedup.v1 import needs_pb2 as _needs_pb2
 from mawja.intake.v1 import events_pb2 as _events_pb2
 import builtins as _builtins
 import sys
@@ -642,6 +643,7 @@ class CaseDecision(_message.Message):
     FOLLOW_UPS_FIELD_NUMBER: _builtins.int
     OWED_FIELD_NUMBER: _builtins.int
     OTHER_OWED_FIELD_NUMBER: _builtins.int
+    NEED_FIELD_NUMBER: _builtins.int
     change: Global___CaseChange.ValueType
     """What it was about."""
     decided_ms: _builtins.int
@@ -712,6 +714,12 @@ class CaseDecision(_message.Message):
     def other_owed(self) -> Global___OwedCall:
         """The same of `other`."""
 
+    @_builtins.property
+    def need(self) -> _needs_pb2.NeedStated:
+        """What is stated of the case to dedup.need.v1 because of this decision, without `shape`, which
+        stands above; absent when nothing is.
+        """
+
     def __init__(
         self,
         *,
@@ -731,10 +739,11 @@ class CaseDecision(_message.Message):
         follow_ups: _abc.Iterable[Global___FollowUp] | None = ...,
         owed: Global___OwedCall | None = ...,
         other_owed: Global___OwedCall | None = ...,
+        need: _needs_pb2.NeedStated | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "input", b"input", "link", b"link", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "triage", b"triage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "input", b"input", "link", b"link", "need", b"need", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "triage", b"triage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "change", b"change", "decided_ms", b"decided_ms", "follow_ups", b"follow_ups", "input", b"input", "link", b"link", "moved", b"moved", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "shape", b"shape", "triage", b"triage", "waited", b"waited"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "change", b"change", "decided_ms", b"decided_ms", "follow_ups", b"follow_ups", "input", b"input", "link", b"link", "moved", b"moved", "need", b"need", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "shape", b"shape", "triage", b"triage", "waited", b"waited"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1058,22 +1067,20 @@ class Merge(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     PARTITION_FIELD_NUMBER: _builtins.int
     SEALED_REASON_FIELD_NUMBER: _builtins.int
-    SOURCE_RESOLVED_FIELD_NUMBER: _builtins.int
-    SOURCE_LIFE_SAFETY_FIELD_NUMBER: _builtins.int
-    SOURCE_DRILL_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
     partition: _builtins.int
     """Partition of the case that stays."""
     sealed_reason: _builtins.bytes
     """Why, sealed."""
-    source_resolved: _builtins.bool
-    """Whether the case to take in was resolved, as the replica saw it. Counts across people only."""
-    source_life_safety: _builtins.bool
-    """Whether a life is in danger there, as the replica saw it. Counts across people only."""
-    source_drill: _builtins.bool
-    """Whether it was made for a rehearsal, as the replica saw it. Counts across people only."""
     @_builtins.property
     def source(self) -> Global___CaseRef:
         """The case to take in."""
+
+    @_builtins.property
+    def seen(self) -> Global___Case:
+        """The case to take in as the replica saw it, without its number. Of another person's case the owner
+        of this one sees nothing else; its own owner has the last word.
+        """
 
     def __init__(
         self,
@@ -1081,13 +1088,11 @@ class Merge(_message.Message):
         source: Global___CaseRef | None = ...,
         partition: _builtins.int = ...,
         sealed_reason: _builtins.bytes = ...,
-        source_resolved: _builtins.bool = ...,
-        source_life_safety: _builtins.bool = ...,
-        source_drill: _builtins.bool = ...,
+        seen: Global___Case | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seen", b"seen", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["partition", b"partition", "sealed_reason", b"sealed_reason", "source", b"source", "source_drill", b"source_drill", "source_life_safety", b"source_life_safety", "source_resolved", b"source_resolved"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["partition", b"partition", "sealed_reason", b"sealed_reason", "seen", b"seen", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

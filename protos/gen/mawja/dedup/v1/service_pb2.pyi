@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from mawja.common.v1 import common_pb2 as _common_pb2
 from mawja.dedup.v1 import events_pb2 as _events_pb2
+from mawja.dedup.v1 import incidents_pb2 as _incidents_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -91,6 +92,9 @@ class GetCaseResponse(_message.Message):
     CASE_FIELD_NUMBER: _builtins.int
     LINKS_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
+    INCIDENT_FIELD_NUMBER: _builtins.int
+    LINKED_FIELD_NUMBER: _builtins.int
+    UNLINKED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def case(self) -> _events_pb2.Case:
         """The case. Its sealed fields are left out."""
@@ -103,16 +107,31 @@ class GetCaseResponse(_message.Message):
     def notes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CaseNote]:
         """Notes in order of writing."""
 
+    @_builtins.property
+    def incident(self) -> Global___ShownIncident:
+        """The incident that it is in; absent when it is in none."""
+
+    @_builtins.property
+    def linked(self) -> _containers.RepeatedCompositeFieldContainer[_incidents_pb2.CaseLink]:
+        """Cases of others that it is linked with, and why."""
+
+    @_builtins.property
+    def unlinked(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShownUnlink]:
+        """What people said it does not belong to, in order."""
+
     def __init__(
         self,
         *,
         case: _events_pb2.Case | None = ...,
         links: _abc.Iterable[_events_pb2.Link] | None = ...,
         notes: _abc.Iterable[Global___CaseNote] | None = ...,
+        incident: Global___ShownIncident | None = ...,
+        linked: _abc.Iterable[_incidents_pb2.CaseLink] | None = ...,
+        unlinked: _abc.Iterable[Global___ShownUnlink] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "incident", b"incident"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "links", b"links", "notes", b"notes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "incident", b"incident", "linked", b"linked", "links", b"links", "notes", b"notes", "unlinked", b"unlinked"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -789,3 +808,337 @@ class CatalogueStep(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CatalogueStep: _TypeAlias = CatalogueStep  # noqa: Y015
+
+@_typing.final
+class ShownIncident(_message.Message):
+    """An incident as people see it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCIDENT_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    HOURLY_FIELD_NUMBER: _builtins.int
+    GROWTH_FIELD_NUMBER: _builtins.int
+    hourly: _builtins.float
+    """Cases an hour, in the 10 minutes before and at the last case."""
+    growth: _builtins.float
+    """How many times as many came in those 10 minutes as in the 10 before; 0 when none came then."""
+    @_builtins.property
+    def incident(self) -> _incidents_pb2.Incident:
+        """The incident. Its sealed fields are left out."""
+
+    @_builtins.property
+    def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___IncidentSample]:
+        """What people wrote, without personal data; at most 3, one for each language."""
+
+    def __init__(
+        self,
+        *,
+        incident: _incidents_pb2.Incident | None = ...,
+        samples: _abc.Iterable[Global___IncidentSample] | None = ...,
+        hourly: _builtins.float = ...,
+        growth: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["incident", b"incident"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["growth", b"growth", "hourly", b"hourly", "incident", b"incident", "samples", b"samples"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShownIncident: _TypeAlias = ShownIncident  # noqa: Y015
+
+@_typing.final
+class IncidentSample(_message.Message):
+    """What somebody wrote, with numbers, codes, addresses and names struck out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    language: _builtins.str
+    """BCP 47 language; empty when not known."""
+    text: _builtins.str
+    """The text."""
+    def __init__(
+        self,
+        *,
+        language: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IncidentSample: _TypeAlias = IncidentSample  # noqa: Y015
+
+@_typing.final
+class ShownUnlink(_message.Message):
+    """Something that a person parted, as the reader may see it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OTHER_ID_FIELD_NUMBER: _builtins.int
+    INCIDENT_FIELD_NUMBER: _builtins.int
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    UNLINKED_MS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    other_id: _builtins.str
+    """UUID of the other case or of the incident."""
+    incident: _builtins.bool
+    """Whether it is an incident."""
+    author: _builtins.str
+    """Token subject of who said so."""
+    unlinked_ms: _builtins.int
+    """When: Unix time in milliseconds."""
+    reason: _builtins.str
+    """Why."""
+    def __init__(
+        self,
+        *,
+        other_id: _builtins.str = ...,
+        incident: _builtins.bool = ...,
+        author: _builtins.str = ...,
+        unlinked_ms: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "incident", b"incident", "other_id", b"other_id", "reason", b"reason", "unlinked_ms", b"unlinked_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShownUnlink: _TypeAlias = ShownUnlink  # noqa: Y015
+
+@_typing.final
+class ListIncidentsRequest(_message.Message):
+    """Asks for incidents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_FIELD_NUMBER: _builtins.int
+    AT_LEAST_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    """Only with cases of this agency; empty: every agency that the caller may see."""
+    at_least: _builtins.int
+    """Only with at least this many cases; 0 means 2."""
+    page_size: _builtins.int
+    """How many, 1 to 200; 0 means 50."""
+    page_token: _builtins.str
+    """Where the last page ended."""
+    def __init__(
+        self,
+        *,
+        agency: _builtins.str = ...,
+        at_least: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "at_least", b"at_least", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListIncidentsRequest: _TypeAlias = ListIncidentsRequest  # noqa: Y015
+
+@_typing.final
+class ListIncidentsResponse(_message.Message):
+    """Incidents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCIDENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Where this page ended; empty on the last page."""
+    @_builtins.property
+    def incidents(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShownIncident]:
+        """The one that was last heard of first."""
+
+    def __init__(
+        self,
+        *,
+        incidents: _abc.Iterable[Global___ShownIncident] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incidents", b"incidents", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListIncidentsResponse: _TypeAlias = ListIncidentsResponse  # noqa: Y015
+
+@_typing.final
+class GetIncidentRequest(_message.Message):
+    """Asks for one incident."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCIDENT_ID_FIELD_NUMBER: _builtins.int
+    incident_id: _builtins.str
+    """UUID of the incident."""
+    def __init__(
+        self,
+        *,
+        incident_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incident_id", b"incident_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetIncidentRequest: _TypeAlias = GetIncidentRequest  # noqa: Y015
+
+@_typing.final
+class GetIncidentResponse(_message.Message):
+    """One incident."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCIDENT_FIELD_NUMBER: _builtins.int
+    CASE_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def incident(self) -> Global___ShownIncident:
+        """The incident."""
+
+    @_builtins.property
+    def case_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """UUIDs of its cases, in order of arrival; the first 500."""
+
+    def __init__(
+        self,
+        *,
+        incident: Global___ShownIncident | None = ...,
+        case_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["incident", b"incident"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_ids", b"case_ids", "incident", b"incident"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetIncidentResponse: _TypeAlias = GetIncidentResponse  # noqa: Y015
+
+@_typing.final
+class WatchIncidentsRequest(_message.Message):
+    """Asks for changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    """Only with cases of this agency; empty: every agency that the caller may see."""
+    def __init__(
+        self,
+        *,
+        agency: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchIncidentsRequest: _TypeAlias = WatchIncidentsRequest  # noqa: Y015
+
+@_typing.final
+class WatchIncidentsResponse(_message.Message):
+    """One change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    INCIDENT_FIELD_NUMBER: _builtins.int
+    change: _incidents_pb2.IncidentChange.ValueType
+    """What was done."""
+    @_builtins.property
+    def incident(self) -> Global___ShownIncident:
+        """The incident after it."""
+
+    def __init__(
+        self,
+        *,
+        change: _incidents_pb2.IncidentChange.ValueType = ...,
+        incident: Global___ShownIncident | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["incident", b"incident"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "incident", b"incident"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchIncidentsResponse: _TypeAlias = WatchIncidentsResponse  # noqa: Y015
+
+@_typing.final
+class UnlinkRequest(_message.Message):
+    """Says what does not belong together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    INCIDENT_ID_FIELD_NUMBER: _builtins.int
+    OTHER_CASE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    case_id: _builtins.str
+    """UUID of the case."""
+    incident_id: _builtins.str
+    """UUID of the incident."""
+    other_case_id: _builtins.str
+    """UUID of the other case."""
+    reason: _builtins.str
+    """Why, 1 to 4,096 bytes."""
+    request_id: _builtins.str
+    """The caller's id of this request: a repeat gets the first outcome."""
+    def __init__(
+        self,
+        *,
+        case_id: _builtins.str = ...,
+        incident_id: _builtins.str = ...,
+        other_case_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["incident_id", b"incident_id", "other", b"other", "other_case_id", b"other_case_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "incident_id", b"incident_id", "other", b"other", "other_case_id", b"other_case_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_other: _TypeAlias = _typing.Literal["incident_id", "other_case_id"]  # noqa: Y015
+    _WhichOneofArgType_other: _TypeAlias = _typing.Literal["other", b"other"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_other) -> _WhichOneofReturnType_other | None: ...
+
+Global___UnlinkRequest: _TypeAlias = UnlinkRequest  # noqa: Y015
+
+@_typing.final
+class UnlinkResponse(_message.Message):
+    """Where the case stands after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCIDENT_ID_FIELD_NUMBER: _builtins.int
+    LINKED_FIELD_NUMBER: _builtins.int
+    incident_id: _builtins.str
+    """The incident that it is in; empty when it is in none."""
+    @_builtins.property
+    def linked(self) -> _containers.RepeatedCompositeFieldContainer[_incidents_pb2.CaseLink]:
+        """Its links to other cases."""
+
+    def __init__(
+        self,
+        *,
+        incident_id: _builtins.str = ...,
+        linked: _abc.Iterable[_incidents_pb2.CaseLink] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incident_id", b"incident_id", "linked", b"linked"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnlinkResponse: _TypeAlias = UnlinkResponse  # noqa: Y015

@@ -84,6 +84,26 @@ class DedupServiceStub:
                 request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.SplitCaseRequest.SerializeToString,
                 response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.SplitCaseResponse.FromString,
                 _registered_method=True)
+        self.ListIncidents = channel.unary_unary(
+                '/mawja.dedup.v1.DedupService/ListIncidents',
+                request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.ListIncidentsRequest.SerializeToString,
+                response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.ListIncidentsResponse.FromString,
+                _registered_method=True)
+        self.GetIncident = channel.unary_unary(
+                '/mawja.dedup.v1.DedupService/GetIncident',
+                request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.GetIncidentRequest.SerializeToString,
+                response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.GetIncidentResponse.FromString,
+                _registered_method=True)
+        self.WatchIncidents = channel.unary_stream(
+                '/mawja.dedup.v1.DedupService/WatchIncidents',
+                request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.WatchIncidentsRequest.SerializeToString,
+                response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.WatchIncidentsResponse.FromString,
+                _registered_method=True)
+        self.Unlink = channel.unary_unary(
+                '/mawja.dedup.v1.DedupService/Unlink',
+                request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.UnlinkRequest.SerializeToString,
+                response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.UnlinkResponse.FromString,
+                _registered_method=True)
         self.GetCatalogue = channel.unary_unary(
                 '/mawja.dedup.v1.DedupService/GetCatalogue',
                 request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.GetCatalogueRequest.SerializeToString,
@@ -166,6 +186,35 @@ class DedupServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListIncidents(self, request, context):
+        """Incidents, the one that was last heard of first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetIncident(self, request, context):
+        """One incident. One that became part of another answers with that one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchIncidents(self, request, context):
+        """Every change of matching incidents from now on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unlink(self, request, context):
+        """Says that a case does not belong into its incident, or not with another case. It is never put
+        there again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCatalogue(self, request, context):
         """Agencies and their services, each with the steps of its procedure and its time limits.
         """
@@ -220,6 +269,26 @@ def add_DedupServiceServicer_to_server(servicer, server):
                     servicer.SplitCase,
                     request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.SplitCaseRequest.FromString,
                     response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.SplitCaseResponse.SerializeToString,
+            ),
+            'ListIncidents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListIncidents,
+                    request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.ListIncidentsRequest.FromString,
+                    response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.ListIncidentsResponse.SerializeToString,
+            ),
+            'GetIncident': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetIncident,
+                    request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.GetIncidentRequest.FromString,
+                    response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.GetIncidentResponse.SerializeToString,
+            ),
+            'WatchIncidents': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchIncidents,
+                    request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.WatchIncidentsRequest.FromString,
+                    response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.WatchIncidentsResponse.SerializeToString,
+            ),
+            'Unlink': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unlink,
+                    request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.UnlinkRequest.FromString,
+                    response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.UnlinkResponse.SerializeToString,
             ),
             'GetCatalogue': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCatalogue,
@@ -475,6 +544,114 @@ class DedupService:
             '/mawja.dedup.v1.DedupService/SplitCase',
             mawja_dot_dedup_dot_v1_dot_service__pb2.SplitCaseRequest.SerializeToString,
             mawja_dot_dedup_dot_v1_dot_service__pb2.SplitCaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListIncidents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.dedup.v1.DedupService/ListIncidents',
+            mawja_dot_dedup_dot_v1_dot_service__pb2.ListIncidentsRequest.SerializeToString,
+            mawja_dot_dedup_dot_v1_dot_service__pb2.ListIncidentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetIncident(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.dedup.v1.DedupService/GetIncident',
+            mawja_dot_dedup_dot_v1_dot_service__pb2.GetIncidentRequest.SerializeToString,
+            mawja_dot_dedup_dot_v1_dot_service__pb2.GetIncidentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchIncidents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mawja.dedup.v1.DedupService/WatchIncidents',
+            mawja_dot_dedup_dot_v1_dot_service__pb2.WatchIncidentsRequest.SerializeToString,
+            mawja_dot_dedup_dot_v1_dot_service__pb2.WatchIncidentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unlink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.dedup.v1.DedupService/Unlink',
+            mawja_dot_dedup_dot_v1_dot_service__pb2.UnlinkRequest.SerializeToString,
+            mawja_dot_dedup_dot_v1_dot_service__pb2.UnlinkResponse.FromString,
             options,
             channel_credentials,
             insecure,

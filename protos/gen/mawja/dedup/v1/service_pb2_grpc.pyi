@@ -62,6 +62,16 @@ class DedupServiceStub:
     contacts, that a case which was merged into another person's is a need of its own after all. What
     was parted is never merged again, unless a person does.
     """
+    ListIncidents: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListIncidentsRequest, _service_pb2.ListIncidentsResponse]
+    """Incidents, the one that was last heard of first."""
+    GetIncident: _grpc.UnaryUnaryMultiCallable[_service_pb2.GetIncidentRequest, _service_pb2.GetIncidentResponse]
+    """One incident. One that became part of another answers with that one."""
+    WatchIncidents: _grpc.UnaryStreamMultiCallable[_service_pb2.WatchIncidentsRequest, _service_pb2.WatchIncidentsResponse]
+    """Every change of matching incidents from now on."""
+    Unlink: _grpc.UnaryUnaryMultiCallable[_service_pb2.UnlinkRequest, _service_pb2.UnlinkResponse]
+    """Says that a case does not belong into its incident, or not with another case. It is never put
+    there again.
+    """
     GetCatalogue: _grpc.UnaryUnaryMultiCallable[_service_pb2.GetCatalogueRequest, _service_pb2.GetCatalogueResponse]
     """Agencies and their services, each with the steps of its procedure and its time limits."""
 
@@ -98,6 +108,16 @@ class DedupServiceAsyncStub(DedupServiceStub):
     """Says that contacts of a case are a need of their own: they become a new case. Or, without
     contacts, that a case which was merged into another person's is a need of its own after all. What
     was parted is never merged again, unless a person does.
+    """
+    ListIncidents: _aio.UnaryUnaryMultiCallable[_service_pb2.ListIncidentsRequest, _service_pb2.ListIncidentsResponse]  # type: ignore[assignment]
+    """Incidents, the one that was last heard of first."""
+    GetIncident: _aio.UnaryUnaryMultiCallable[_service_pb2.GetIncidentRequest, _service_pb2.GetIncidentResponse]  # type: ignore[assignment]
+    """One incident. One that became part of another answers with that one."""
+    WatchIncidents: _aio.UnaryStreamMultiCallable[_service_pb2.WatchIncidentsRequest, _service_pb2.WatchIncidentsResponse]  # type: ignore[assignment]
+    """Every change of matching incidents from now on."""
+    Unlink: _aio.UnaryUnaryMultiCallable[_service_pb2.UnlinkRequest, _service_pb2.UnlinkResponse]  # type: ignore[assignment]
+    """Says that a case does not belong into its incident, or not with another case. It is never put
+    there again.
     """
     GetCatalogue: _aio.UnaryUnaryMultiCallable[_service_pb2.GetCatalogueRequest, _service_pb2.GetCatalogueResponse]  # type: ignore[assignment]
     """Agencies and their services, each with the steps of its procedure and its time limits."""
@@ -186,6 +206,40 @@ class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says that contacts of a case are a need of their own: they become a new case. Or, without
         contacts, that a case which was merged into another person's is a need of its own after all. What
         was parted is never merged again, unless a person does.
+        """
+
+    @_abc_1.abstractmethod
+    def ListIncidents(
+        self,
+        request: _service_pb2.ListIncidentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.ListIncidentsResponse, _abc.Awaitable[_service_pb2.ListIncidentsResponse]]:
+        """Incidents, the one that was last heard of first."""
+
+    @_abc_1.abstractmethod
+    def GetIncident(
+        self,
+        request: _service_pb2.GetIncidentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.GetIncidentResponse, _abc.Awaitable[_service_pb2.GetIncidentResponse]]:
+        """One incident. One that became part of another answers with that one."""
+
+    @_abc_1.abstractmethod
+    def WatchIncidents(
+        self,
+        request: _service_pb2.WatchIncidentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_service_pb2.WatchIncidentsResponse], _abc.AsyncIterator[_service_pb2.WatchIncidentsResponse]]:
+        """Every change of matching incidents from now on."""
+
+    @_abc_1.abstractmethod
+    def Unlink(
+        self,
+        request: _service_pb2.UnlinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.UnlinkResponse, _abc.Awaitable[_service_pb2.UnlinkResponse]]:
+        """Says that a case does not belong into its incident, or not with another case. It is never put
+        there again.
         """
 
     @_abc_1.abstractmethod
