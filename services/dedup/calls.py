@@ -6,6 +6,7 @@ reached out again within the repeat window after it; a later repeat takes it bac
 """
 
 from array import array
+from bisect import bisect_left
 from typing import NamedTuple
 
 from mawja.dedup.v1 import events_pb2
@@ -13,8 +14,9 @@ from mawja.intake.v1 import events_pb2 as intake_pb2
 
 from services.dedup import contacts as step
 from services.dedup import tally
-from services.dedup.case import RESOLVED, Case
+from services.dedup.case import MERGED, RESOLVED, Case
 from services.dedup.contacts import NONE, Contacts
+from services.dedup.known import uuid_of
 from services.dedup.match import Rules
 from services.dedup.tally import Tallies
 
@@ -47,10 +49,9 @@ class Calls:
     def __init__(self, rules: Rules, contacts: Contacts, tallies: Tallies) -> None:
         self.waiting: dict[bytes, list[bytes]] = {}
         """Serialised call events by the contact that they wait for."""
-        # First-contact resolution, by case: the call that was answered first, when, and whether it
-        # counts as one now.
+        # First-contact resolution, by case: the call that was answered first, and whether it counts
+        # as one now.
         self.first_call = array("i")
-        self.first_ms = array("q")
         self.first_resolved = bytearray()
         self.reopened_ms: dict[int, int] = {}
         """When somebody last said that the need of a case is still there."""
@@ -91,6 +92,7 @@ class Calls:
         if now == step.OFFERED:
             count(at_ms, row, tally.OFFERED)
         elif now == step.ABANDONED:
+            self._contacts.outcome_ms[contact] = at_ms
             count(at_ms, row, tally.ABANDONED)
             return Effect(abandoned=1)
         elif now == step.ANSWERED:
@@ -98,6 +100,7 @@ class Calls:
             count(at_ms, row, tally.QUEUE_WAIT_MS, call.queue_wait_ms)
             if call.queue_wait_ms <= self._rules.answer_target:
                 count(at_ms, row, tally.ANSWERED_IN_TARGET)
+            self._contacts.outcome_ms[contact] = at_ms
             self._answered(number, contact, at_ms)
             return Effect(answered=1)
         elif now == step.ENDED:
@@ -140,19 +143,75 @@ class Calls:
         case.reconnects += effect.reconnects
         # Not when somebody reached out after it, or said after it that the need is still there.
         if (
-            effect.resolved_ms > case.resolved_ms
+            case.state != MERGED
+            and effect.resolved_ms > case.resolved_ms
             and effect.resolved_ms >= case.last_contact_ms
             and effect.resolved_ms > self.reopened_ms.get(number, 0)
         ):
             case.state = RESOLVED
             case.resolved_ms = effect.resolved_ms
 
+    # Cases that people merge or split.
+
+    def lift(self, number: int) -> None:
+        """Takes back what is counted of a case as one, before its contacts change; then `lay`."""
+        first = self.first_call[number]
+        if first != NONE:
+            self._unjudge(number)
+            self._count_first(first, tally.FIRST_ANSWERED, -1)
+            self.first_call[number] = NONE
+
+    def lay(self, number: int) -> int:
+        """Counts a case as one again, with the contacts that it has now. How many reconnects more
+        there are among them than before."""
+        columns = self._contacts
+        chain = list(columns.of_case(number))
+        answered = [c for c in chain if columns.steps[c] & step.ANSWERED]
+        if answered:
+            first = min(answered, key=lambda c: (columns.outcome_ms[c], columns.id[c]))
+            self.first_call[number] = first
+            self._count_first(first, tally.FIRST_ANSWERED, 1)
+            self._judge(number)
+        ended = sorted(columns.ended_ms[c] for c in chain if columns.ended_ms[c])
+        more = 0
+        for contact in chain:
+            if columns.steps[contact] & step.VOICE:
+                event_ms, before = columns.event_ms[contact], columns.steps[contact]
+                last = bisect_left(ended, event_ms) - 1
+                soon = last >= 0 and event_ms - ended[last] <= self._rules.reconnect_window
+                columns.steps[contact] = (
+                    before | step.RECONNECT if soon else before & ~step.RECONNECT
+                )
+                more += soon - bool(before & step.RECONNECT)
+        return more
+
+    def owed(self, number: int) -> events_pb2.OwedCall | None:
+        """The call of a case that was abandoned last, when none was answered at or after it."""
+        columns = self._contacts
+        last = NONE
+        for contact in columns.of_case(number):
+            if columns.steps[contact] & step.ABANDONED and (
+                last == NONE
+                or (columns.outcome_ms[contact], columns.id[contact])
+                > (columns.outcome_ms[last], columns.id[last])
+            ):
+                last = contact
+        if last == NONE or any(
+            columns.steps[c] & step.ANSWERED and columns.outcome_ms[c] >= columns.outcome_ms[last]
+            for c in columns.of_case(number)
+        ):
+            return None
+        return events_pb2.OwedCall(
+            contact_id=uuid_of(columns.id[last]),
+            arrival_ms=columns.event_ms[last],
+            abandoned_ms=columns.outcome_ms[last],
+        )
+
     # First-contact resolution.
 
     def case_opened(self) -> None:
         """There is one case more, the next by number."""
         self.first_call.append(NONE)
-        self.first_ms.append(0)
         self.first_resolved.append(0)
 
     def came_back(self, number: int, at_ms: int) -> None:
@@ -168,16 +227,15 @@ class Calls:
         self.came_back(number, at_ms)
 
     def _answered(self, number: int, contact: int, answered_ms: int) -> None:
-        first, first_ms = self.first_call[number], self.first_ms[number]
+        first = self.first_call[number]
         if first != NONE:
             # The id settles a tie, so that the order in which events come does not.
-            ids = self._contacts.id
-            if (first_ms, ids[first]) <= (answered_ms, ids[contact]):
+            ids, answered = self._contacts.id, self._contacts.outcome_ms
+            if (answered[first], ids[first]) <= (answered_ms, ids[contact]):
                 return
-            self._unjudge(number)
-            self._tallies.add(first_ms, self._contacts.row[first], tally.FIRST_ANSWERED, -1)
-        self.first_call[number], self.first_ms[number] = contact, answered_ms
-        self._tallies.add(answered_ms, self._contacts.row[contact], tally.FIRST_ANSWERED)
+            self.lift(number)
+        self.first_call[number] = contact
+        self._count_first(contact, tally.FIRST_ANSWERED, 1)
         self._judge(number)
 
     def _judge(self, number: int) -> None:
@@ -194,16 +252,16 @@ class Calls:
         ):
             return
         self.first_resolved[number] = 1
-        self._count_first_resolved(number, 1)
+        self._count_first(first, tally.FIRST_CONTACT_RESOLVED, 1)
 
     def _unjudge(self, number: int) -> None:
         if self.first_resolved[number]:
             self.first_resolved[number] = 0
-            self._count_first_resolved(number, -1)
+            self._count_first(self.first_call[number], tally.FIRST_CONTACT_RESOLVED, -1)
 
-    def _count_first_resolved(self, number: int, amount: int) -> None:
-        row = self._contacts.row[self.first_call[number]]
-        self._tallies.add(self.first_ms[number], row, tally.FIRST_CONTACT_RESOLVED, amount)
+    def _count_first(self, contact: int, field: int, amount: int) -> None:
+        columns = self._contacts
+        self._tallies.add(columns.outcome_ms[contact], columns.row[contact], field, amount)
 
     def _repeats(self, ended_ms: int, at_ms: int) -> bool:
         return 0 < at_ms - ended_ms <= self._rules.repeat_window

@@ -11,6 +11,7 @@ Case = events_pb2.Case
 OPEN = events_pb2.CASE_STATE_OPEN
 ASSIGNED = events_pb2.CASE_STATE_ASSIGNED
 RESOLVED = events_pb2.CASE_STATE_RESOLVED
+MERGED = events_pb2.CASE_STATE_MERGED
 VOICE = (common_pb2.CHANNEL_VOICE, common_pb2.CHANNEL_SIGN_LANGUAGE_VIDEO)
 
 
@@ -44,6 +45,8 @@ def join(case: Case, contact: intake_pb2.ContactAccepted, language: str) -> None
         case.sealed_number = contact.sealed_number or case.sealed_number
     if case.state == RESOLVED and contact.event_ms > case.resolved_ms:
         reopen(case)
+    elif case.state == MERGED and case.merged_into.was == RESOLVED:
+        case.merged_into.was, case.resolved_ms = OPEN, 0
     case.first_arrival_ms = min(case.first_arrival_ms, contact.event_ms)
     case.last_contact_ms = max(case.last_contact_ms, contact.event_ms)
     case.kind = case.kind or contact.kind

@@ -11,16 +11,17 @@ from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2
 from mawja.intake.v1 import events_pb2 as intake_pb2
 
+from services.dedup import across, commands, reversing, tally
 from services.dedup import case as stating
-from services.dedup import commands, tally
 from services.dedup import contacts as step
 from services.dedup.calls import Calls, Effect
 from services.dedup.case import VOICE, Case
 from services.dedup.commands import NOT_FOUND, NOT_IN_STATE, OK, Memory, Told
 from services.dedup.contacts import NONE, Contacts
-from services.dedup.known import Known, key_of
+from services.dedup.known import Known, key_of, uuid_of
 from services.dedup.linking import Linking
 from services.dedup.match import Rules
+from services.dedup.reversing import Reversing
 from services.dedup.tally import Row, Tallies
 
 Decision = events_pb2.CaseDecision
@@ -44,6 +45,9 @@ class Cases:
         self.known = Known()
         self.calls = Calls(rules, self.contacts, self.tallies)
         self.memory = Memory(rules.command_memory)
+        self._reversing = Reversing(self.known, self.contacts, self.calls, self.tallies, self.notes)
+        self.apart = self._reversing.apart
+        """Which cases a person has parted."""
         self._linking = Linking(rules, self.known, shared)
 
     def __len__(self) -> int:
@@ -71,9 +75,10 @@ class Cases:
         """Why a contact is in its case."""
         columns = self.contacts
         row = self.tallies.rows[columns.row[contact]]
-        key = columns.id[contact].hex()
+        been = columns.been.get(contact)
+        came_to = columns.case[contact] if been is None else been[0]
         return events_pb2.Link(
-            contact_id=f"{key[:8]}-{key[8:12]}-{key[12:16]}-{key[16:20]}-{key[20:]}",
+            contact_id=uuid_of(columns.id[contact]),
             level=events_pb2.LinkLevel.ValueType(columns.level[contact]),
             score=columns.percent[contact] / 100,
             reason=columns.reasons[columns.reason[contact]],
@@ -83,6 +88,7 @@ class Cases:
             agency=row.agency,
             topic=row.topic,
             language=row.language,
+            came_to="" if came_to == columns.case[contact] else self.case(came_to).case_id,
         )
 
     # Deciding.
@@ -117,6 +123,7 @@ class Cases:
             case.MergeFromString(self.known.serialised(number))
             before = stating.listing(case)
             stating.join(case, contact, language)
+            across.heard(contact, case, decision)
         link = decision.link
         link.line = contact.line
         link.agency = contact.agency or case.agency
@@ -174,8 +181,9 @@ class Cases:
             self.memory.keep(key, told)
         else:
             decision.change = events_pb2.CASE_CHANGE_REPEATED
-            if told.case != NONE:
-                decision.case.MergeFromString(self.known.serialised(told.case))
+            for number, field in ((told.case, decision.case), (told.other, decision.other)):
+                if number != NONE:
+                    field.MergeFromString(self.known.serialised(number))
         decision.outcome.command_id = envelope.command_id
         decision.outcome.code = told.code
         decision.outcome.message = told.message
@@ -200,6 +208,9 @@ class Cases:
             self._fold_case(decision)
         elif change == events_pb2.CASE_CHANGE_CALL_WAITING:
             self.calls.wait(key_of(decision.call.contact_id), decision.call)
+        elif change in reversing.CHANGES:
+            told = self._reversing.fold(decision)
+            self.memory.keep(key_of(decision.outcome.command_id), told)
         elif decision.HasField("outcome"):
             if change in (events_pb2.CASE_CHANGE_REPEATED, events_pb2.CASE_CHANGE_REFUSED):
                 found = self.number_of(decision.case.case_id)
@@ -208,7 +219,13 @@ class Cases:
             if found is not None:
                 self._take_note(found, decision)
             number = NONE if found is None else found
-            told = Told(number, decision.outcome.code, decision.outcome.message)
+            other = self.number_of(decision.other.case_id)
+            told = Told(
+                number,
+                decision.outcome.code,
+                decision.outcome.message,
+                NONE if other is None else other,
+            )
             self.memory.keep(key_of(decision.outcome.command_id), told)
         self._mark(decision.input)
 
@@ -263,9 +280,14 @@ class Cases:
         found = self.number_of(command.case_id)
         if found is None:
             decision.change = events_pb2.CASE_CHANGE_REFUSED
+            across.unknown(command, decision)
             return Told(NONE, NOT_FOUND, "there is no such case")
         decision.case.MergeFromString(self.known.serialised(found))
-        refusal = commands.refusal(command, decision.case)
+        if command.WhichOneof("action") in reversing.ACTIONS:
+            return self._reversing.obey(found, command, decision)
+        merged = decision.case.state == stating.MERGED
+        refusal = self._reversing.went(decision.case) if merged else ""
+        refusal = refusal or commands.refusal(command, decision.case)
         if refusal:
             decision.change = events_pb2.CASE_CHANGE_REFUSED
             return Told(found, NOT_IN_STATE, refusal)

@@ -6,6 +6,7 @@ from mawja.dedup.v1 import events_pb2
 
 from services.dedup import case as cases
 from services.dedup.case import Case
+from services.dedup.contacts import NONE
 
 OK = 0
 NOT_FOUND = 5
@@ -13,11 +14,13 @@ NOT_IN_STATE = 9
 
 
 class Told(NamedTuple):
-    """The first outcome of a command, and the number of its case."""
+    """The first outcome of a command, and the numbers of its case and of the other one that it
+    made or merged; NONE where there is none."""
 
     case: int
     code: int
     message: str
+    other: int = NONE
 
 
 class Memory:

@@ -54,7 +54,25 @@ def command(value: bytes) -> events_pb2.CaseCommand:
     _time("envelope.asked_ms", read.envelope.asked_ms)
     if read.WhichOneof("action") is None:
         raise Poison("the command has no action that this version knows")
+    _cases(read)
     return read
+
+
+def _cases(read: events_pb2.CaseCommand) -> None:
+    """The ids and times in the actions that merge and part cases. Raises Poison."""
+    action = read.WhichOneof("action")
+    if action == "merge":
+        _uuid("merge.source.case_id", read.merge.source.case_id)
+    elif action == "split":
+        for contact_id in read.split.contact_ids:
+            _uuid("split.contact_ids", contact_id)
+    elif action == "follow_merge":
+        _uuid("follow_merge.into.case_id", read.follow_merge.into.case_id)
+    elif action == "follow_split":
+        _uuid("follow_split.source_id", read.follow_split.source_id)
+    elif action == "hear":
+        _uuid("hear.source_id", read.hear.source_id)
+        _time("hear.event_ms", read.hear.event_ms)
 
 
 def _decode(empty: _M, value: bytes) -> _M:

@@ -16,6 +16,12 @@ def key_of(uuid: str) -> bytes:
     return bytes.fromhex(uuid.replace("-", ""))
 
 
+def uuid_of(key: bytes) -> str:
+    """The inverse of `key_of`."""
+    text = key.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 class Known:
     """The cases by number, in the order in which they were opened; kept serialised."""
 
@@ -66,6 +72,20 @@ class Known:
     def store(self, number: int, case: Case) -> None:
         """The case stands like this from now on."""
         self._cases[number] = case.SerializeToString()
+
+    def leave(self, number: int, person: bytes) -> None:
+        """No contact of its person joins this case any more."""
+        cases = self.of_person.get(person)
+        rest = [] if cases is None else [cases] if isinstance(cases, int) else cases
+        rest = [other for other in rest if other != number]
+        if rest:
+            self.of_person[person] = rest if len(rest) > 1 else rest[0]
+        else:
+            self.of_person.pop(person, None)
+
+    def take_words(self, number: int, source: int) -> None:
+        """A case has the words of another one too."""
+        self.add_words(number, words.unpack(self.shapes[source]))
 
     def candidates(self, person: bytes) -> list[int]:
         """The latest cases of a person; none of somebody who can't be known."""

@@ -15,7 +15,7 @@ from services.dedup import views
 from services.dedup.case import Case
 from services.dedup.catalogue import Agency, Catalogue, Service
 from services.dedup.commands import NOT_FOUND, OK
-from services.dedup.known import key_of
+from services.dedup.known import key_of, uuid_of
 from services.runtime import ids, rpc
 from services.runtime.clock import now_ms
 from services.runtime.errors import Away, Forbidden, Invalid, NotFound, NotInState, Violation
@@ -76,7 +76,7 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         case_id = found.case.case_id
         members = await self._view.range(views.links_index(case_id), 0, _MOST_LINKS)
         [notes, *links] = await self._view.get(
-            views.notes_key(case_id), *(views.contact_key(_uuid(member)) for member in members)
+            views.notes_key(case_id), *(views.contact_key(uuid_of(member)) for member in members)
         )
         return service_pb2.GetCaseResponse(
             case=_shown(found.case),
@@ -95,7 +95,7 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         count = request.page_size or _PAGE
         place = _parse_token(request.page_token) if request.page_token else None
         page = await self._view.after(index, place, count)
-        keys = [views.case_key(_uuid(member)) for _, member in page]
+        keys = [views.case_key(uuid_of(member)) for _, member in page]
         found = await self._view.get(*keys) if keys else []
         cases = [events_pb2.CaseView.FromString(payload).case for payload in found if payload]
         token = f"{int(page[-1][0])}.{page[-1][1].hex()}" if len(page) == count else ""
@@ -110,10 +110,12 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         agency = _agency(request.agency)
         with self._changes.watch() as changes:
             async for decision in changes:
-                if not agency or decision.case.agency == agency:
-                    yield service_pb2.WatchCasesResponse(
-                        change=decision.change, case=_shown(decision.case)
-                    )
+                both = (decision.case, decision.other)
+                for case in both if decision.HasField("other") else both[:1]:
+                    if not agency or case.agency == agency:
+                        yield service_pb2.WatchCasesResponse(
+                            change=decision.change, case=_shown(case)
+                        )
 
     async def GetCatalogue(
         self, request: service_pb2.GetCatalogueRequest, context: "Context"
@@ -158,11 +160,54 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         case = await self._command("AddCaseNote", request.case_id, request.request_id, command)
         return service_pb2.AddCaseNoteResponse(case=case)
 
+    async def MergeCases(
+        self, request: service_pb2.MergeCasesRequest, context: "Context"
+    ) -> service_pb2.MergeCasesResponse:
+        """Merges a case into another; the owner of the one that stays decides."""
+        source, into = await self._find(request.case_id), await self._find(request.into)
+        command = events_pb2.CaseCommand(
+            merge=events_pb2.Merge(
+                source=events_pb2.CaseRef(case_id=source.case.case_id, partition=source.partition),
+                partition=into.partition,
+                sealed_reason=self._keyring.seal("reason", request.reason, now_ms()),
+                seen=source.case,
+            )
+        )
+        request_id = f"{source.case.case_id}/{request.request_id}"
+        decision = await self._decided("MergeCases", into, request_id, command)
+        merged = _shown(decision.other) if decision.HasField("other") else None
+        return service_pb2.MergeCasesResponse(case=_shown(decision.case), merged=merged)
+
+    async def SplitCase(
+        self, request: service_pb2.SplitCaseRequest, context: "Context"
+    ) -> service_pb2.SplitCaseResponse:
+        """Splits contacts off a case, or parts it from another person's."""
+        command = events_pb2.CaseCommand(
+            split=events_pb2.Split(
+                contact_ids=request.contact_ids,
+                sealed_reason=self._keyring.seal("reason", request.reason, now_ms()),
+            )
+        )
+        found = await self._find(request.case_id)
+        decision = await self._decided("SplitCase", found, request.request_id, command)
+        split = _shown(decision.other) if decision.HasField("other") else None
+        return service_pb2.SplitCaseResponse(case=_shown(decision.case), split=split)
+
     async def _command(
         self, method: str, case_id: str, request_id: str, command: events_pb2.CaseCommand
     ) -> Case:
-        """Appends a command for the owner and waits for what became of it."""
+        """The case after a command."""
         found = await self._find(case_id)
+        return _shown((await self._decided(method, found, request_id, command)).case)
+
+    async def _decided(
+        self,
+        method: str,
+        found: events_pb2.CaseView,
+        request_id: str,
+        command: events_pb2.CaseCommand,
+    ) -> events_pb2.CaseDecision:
+        """Appends a command for the owner and waits for what became of it."""
         subject = rpc.CALLER.get().subject
         # With the case: a request_id used again for another case is another request.
         command_id = ids.command_id(subject, method, f"{found.case.case_id}/{request_id}")
@@ -195,7 +240,7 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
             raise NotFound(decision.outcome.message)
         if decision.outcome.code != OK:
             raise NotInState(decision.outcome.message)
-        return _shown(decision.case)
+        return decision
 
     async def _id_of(self, asked: str) -> str:
         try:
@@ -219,12 +264,18 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         return found
 
     def _note(self, note: events_pb2.Note) -> service_pb2.CaseNote:
-        field = "reason" if note.reopens else "note"
+        field = "reason" if note.reopens or note.about else "note"
         try:
-            text = self._keyring.unseal(field, note.sealed_text)
+            text = self._keyring.unseal(field, note.sealed_text) if note.sealed_text else ""
         except Erased:
             text = _ERASED
-        return service_pb2.CaseNote(author=note.author, noted_ms=note.noted_ms, text=text)
+        return service_pb2.CaseNote(
+            author=note.author,
+            noted_ms=note.noted_ms,
+            text=text,
+            about=note.about,
+            other_number=note.other_number,
+        )
 
 
 def _caller() -> Caller:
@@ -244,11 +295,6 @@ def _shown(case: Case) -> Case:
     shown.CopyFrom(case)
     shown.ClearField("sealed_number")
     return shown
-
-
-def _uuid(key: bytes) -> str:
-    text = key.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def _parse_token(token: str) -> tuple[float, bytes]:

@@ -8,7 +8,7 @@ dedup:links:<id>       sorted set: a case's contacts by event time
 dedup:list:<state>:<agency>  sorted set: cases by first arrival; "*" for every state or agency
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 
 from mawja.dedup.v1 import events_pb2
@@ -24,6 +24,7 @@ _STATES = (
     events_pb2.CASE_STATE_OPEN,
     events_pb2.CASE_STATE_ASSIGNED,
     events_pb2.CASE_STATE_RESOLVED,
+    events_pb2.CASE_STATE_MERGED,
 )
 
 
@@ -82,14 +83,25 @@ def opened_item(case: Case, offset: int) -> Item:
     return Item(number_key(case.case_number), case.case_id.encode(), offset)
 
 
-def link_item(case_id: str, link: events_pb2.Link, offset: int) -> Item:
-    """The entry of a contact."""
+def link_item(case_id: str, link: events_pb2.Link, offset: int, been: Iterable[str] = ()) -> Item:
+    """The entry of a contact. `been`: the cases that it hung in before."""
+    member = key_of(link.contact_id)
+    hangs = IndexOp(links_index(case_id), member, float(link.event_ms))
+    left = (IndexOp(links_index(before), member, None) for before in been if before != case_id)
     return Item(
         contact_key(link.contact_id),
         link.SerializeToString(),
         offset,
-        (IndexOp(links_index(case_id), key_of(link.contact_id), float(link.event_ms)),),
+        (*dict.fromkeys(left), hangs),
     )
+
+
+def moved_item(cases: Cases, contact: int, offset: int) -> Item:
+    """The entry of a contact that a person moved, as it hangs now."""
+    columns = cases.contacts
+    been = (cases.case(number).case_id for number in columns.been.get(contact, ()))
+    case_id = cases.case(columns.case[contact]).case_id
+    return link_item(case_id, cases.link(contact), offset, been)
 
 
 def notes_item(case_id: str, notes: Sequence[bytes], offset: int) -> Item:
@@ -107,7 +119,10 @@ def everything(cases: Cases, partition: int) -> Iterator[Item]:
         yield case_item(case, partition, offset, Listing.MOVES)
         yield opened_item(case, offset)
         for contact in cases.contacts.of_case(number):
-            yield link_item(case.case_id, cases.link(contact), offset)
+            if contact in cases.contacts.been:
+                yield moved_item(cases, contact, offset)
+            else:
+                yield link_item(case.case_id, cases.link(contact), offset)
         if number in cases.notes:
             yield notes_item(case.case_id, cases.notes[number], offset)
 

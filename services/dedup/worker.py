@@ -15,8 +15,8 @@ from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2
 
 from services.dedup import inputs, views
-from services.dedup.case import Case
 from services.dedup.cases import Cases, Decision
+from services.dedup.changes import Changes
 from services.dedup.identify import Identifier
 from services.dedup.language import Language, meanings, stop_stems
 from services.dedup.match import Rules
@@ -50,16 +50,6 @@ PLAN = Plan(
 TALLY_EVERY_S = 1.0
 
 _log = log.get("dedup.decide")
-_CHANGED = (
-    events_pb2.CASE_CHANGE_OPENED,
-    events_pb2.CASE_CHANGE_LINKED,
-    events_pb2.CASE_CHANGE_CALL,
-    events_pb2.CASE_CHANGE_ASSIGNED,
-    events_pb2.CASE_CHANGE_RESOLVED,
-    events_pb2.CASE_CHANGE_REOPENED,
-    events_pb2.CASE_CHANGE_NOTED,
-)
-_LINKED = (events_pb2.CASE_CHANGE_OPENED, events_pb2.CASE_CHANGE_LINKED)
 
 
 class Dedup:
@@ -92,7 +82,8 @@ class Dedup:
         self._fail = fail
         self._positions: dict[str, int] = {}
         self._settled: dict[str, int] = {}
-        self._again = _Changes(again=True)
+        self._again = Changes(again=True)
+        self._follow_ups: list[events_pb2.FollowUp] = []
         self._ticker: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         # Decided, but perhaps not in the log: nothing of it may be stated.
@@ -111,6 +102,7 @@ class Dedup:
         self.cases.fold(decision, record.offset)
         if fresh:
             self._again.add(decision, record.offset, Listing.MOVES)
+            self._follow_ups += decision.follow_ups
 
     def resume(self, topic: str) -> tuple[int, int]:
         """One after the highest decided offset of `topic`."""
@@ -128,7 +120,9 @@ class Dedup:
         )
         await self._view.start()
         await self._view.put(self._again.items(self.cases, self._partition))
-        self._again = _Changes()
+        self._again = Changes()
+        await self._follow_up(self._follow_ups)
+        self._follow_ups = []
         await self._state()
         self._ticker = asyncio.create_task(self._tick())
 
@@ -141,10 +135,11 @@ class Dedup:
             decisions, entries, answers = await self._decide(records)
             first = await self._log.append(entries)
             self._unsure = False
-            changes = _Changes()
+            changes = Changes()
             for offset, (decision, moved) in enumerate(decisions, start=first):
                 changes.add(decision, offset, Listing.MOVES if moved else Listing.STAYS)
                 self.cases.through = offset
+            await self._follow_up([f for d, _ in decisions for f in d.follow_ups])
             for change, count in Counter(d.change for d, _ in decisions).items():
                 metrics.DECISIONS.labels(_name(change)).inc(count)
             metrics.WAITING_CALLS.labels(self._partition).set(self.cases.waiting)
@@ -209,6 +204,18 @@ class Dedup:
 
     # Stating.
 
+    async def _follow_up(self, follow_ups: Iterable[events_pb2.FollowUp]) -> None:
+        """Asks the owners of other partitions for what follows from decisions. Not before those
+        stand in the log, and before their inputs are committed: whoever takes over asks again, and
+        the ids tell that it is the same."""
+        futures = [
+            await self._producer.send(
+                DEDUP_COMMAND, follow_up.partition, follow_up.command.SerializeToString()
+            )
+            for follow_up in follow_ups
+        ]
+        await acknowledged(futures)
+
     async def _tick(self) -> None:
         while not self._stopping.is_set():
             try:
@@ -268,49 +275,6 @@ class Dedup:
         if self._view is None:
             raise Stop("a partition was worked on before it was taken over")
         return self._view
-
-
-class _Changes:
-    """What the decisions of a batch change in the views, each entry once. `again`: some of it may
-    have been stated already."""
-
-    def __init__(self, again: bool = False) -> None:
-        self._again = again
-        self._cases: dict[str, tuple[Case, int, Listing]] = {}
-        self._opened: dict[str, int] = {}
-        self._links: dict[str, tuple[str, events_pb2.Link, int]] = {}
-        self._noted: dict[str, int] = {}
-
-    def add(self, decision: Decision, offset: int, listing: Listing) -> None:
-        """Takes up a decision that stands in the log at `offset`."""
-        change, case_id = decision.change, decision.case.case_id
-        if change not in _CHANGED:
-            return
-        before = self._cases.get(case_id)
-        if change == events_pb2.CASE_CHANGE_OPENED:
-            self._opened[case_id] = offset
-            # Stated again after a crash it may have been listed already.
-            listing = listing if self._again else Listing.NEW
-        elif before is not None:
-            # Of all that happened to it in this batch; what was never listed leaves no list.
-            listing = max(listing, before[2])
-        self._cases[case_id] = (decision.case, offset, listing)
-        if change in _LINKED:
-            self._links[decision.link.contact_id] = (case_id, decision.link, offset)
-        if decision.HasField("note"):
-            self._noted[case_id] = offset
-
-    def items(self, cases: Cases, partition: int) -> list[Item]:
-        """The entries, as the cases stand now."""
-        made: list[Item] = []
-        for case_id, (case, offset, listing) in self._cases.items():
-            made.append(views.case_item(case, partition, offset, listing))
-            if case_id in self._opened:
-                made.append(views.opened_item(case, offset))
-            if case_id in self._noted:
-                made.append(views.notes_item(case_id, cases.notes_of(case_id), offset))
-        made += [views.link_item(*link) for link in self._links.values()]
-        return made
 
 
 def _name(change: events_pb2.CaseChange.ValueType) -> str:

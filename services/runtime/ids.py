@@ -38,6 +38,16 @@ def case_id(first_contact_id: str) -> str:
     return derive("case", first_contact_id)
 
 
+def split_case_id(first_contact_id: str, command: str) -> str:
+    """The case that a command split off, its earliest contact first."""
+    return derive("case", first_contact_id, command)
+
+
+def follow_up_id(cause: str, what: str) -> str:
+    """The command that asks `what` of another partition because of a command or contact."""
+    return derive("command", "follow-up", what, cause)
+
+
 def message_id(case: str, step: str) -> str:
     """The one message of a step of a case."""
     return derive("message", case, step)

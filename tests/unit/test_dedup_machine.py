@@ -82,14 +82,16 @@ def state_of(cases: Cases) -> dict[str, Any]:
     return {
         "cases": [cases.case(n).SerializeToString(deterministic=True) for n in range(len(cases))],
         "links": [cases.link(n).SerializeToString() for n in range(len(columns.id))],
-        "columns": (columns.steps, columns.ended_ms, columns.case),
+        "columns": (columns.steps, columns.ended_ms, columns.outcome_ms, columns.case),
+        "chains": [list(columns.of_case(n)) for n in range(len(cases))],
+        "been": columns.been,
+        "apart": list(cases.apart.pairs()),
         "notes": cases.notes,
         "rest": (
             cases.calls.waiting,
             cases.memory.told,
             cases.known.shapes,
             cases.calls.first_call,
-            cases.calls.first_ms,
             cases.calls.first_resolved,
             cases.calls.reopened_ms,
             cases.known.of_person,
