@@ -9,9 +9,11 @@ from mawja.intake.v1 import events_pb2 as intake
 from mawja.outreach.v1 import events_pb2 as outreach
 
 from services.outreach.__main__ import load_rules
+from services.outreach.answering import NO_KNOWLEDGE
 from services.outreach.decide import Callbacks, Messages
 from services.outreach.rules import Rule, parse
 from services.runtime import ids
+from services.runtime.knowledge import Knowledge
 
 RULES = load_rules(None)
 TWO_AT_ONCE = parse(
@@ -127,6 +129,7 @@ class Logs:
     messages: list[outreach.MessageRequested] = field(default_factory=list)
     callbacks: list[outreach.Callback] = field(default_factory=list)
     committed: int = 0
+    known: Knowledge = NO_KNOWLEDGE
 
     def run(
         self,
@@ -140,7 +143,7 @@ class Logs:
     ) -> "Logs":
         """An owner takes over, works through batches and dies: in its last batch only so many
         records of each log reach Kafka, and nothing is committed."""
-        messages, callbacks = Messages(), Callbacks()
+        messages, callbacks = Messages(self.known), Callbacks()
         for request in self.messages:
             messages.take(request)
         for logged in self.callbacks:

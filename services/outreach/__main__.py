@@ -9,6 +9,7 @@ from mawja.outreach.v1 import service_pb2_grpc
 from services.outreach import rules, views
 from services.outreach.server import OutreachServicer
 from services.outreach.worker import PLAN, OutreachWork
+from services.runtime import knowledge_file
 from services.runtime.consume import Worker
 from services.runtime.errors import ConfigError
 from services.runtime.service import Service, main
@@ -35,11 +36,12 @@ async def build(service: Service) -> None:
     """Adds outreach's server and worker to the process."""
     settings = service.settings
     loaded = load_rules(settings.rules)
+    known = knowledge_file.read(settings.knowledge)
     worker = Worker(
         settings,
         PLAN,
         service.producer,
-        lambda context: OutreachWork(context, loaded, service.keyring, service.redis),
+        lambda context: OutreachWork(context, loaded, known, service.keyring, service.redis),
         service.replica,
     )
     shown = Views(service.redis, views.ROOM, settings.partitions)

@@ -14,8 +14,10 @@ from mawja.dedup.v1 import events_pb2 as dedup
 from mawja.intake.v1 import events_pb2 as intake
 from mawja.outreach.v1 import events_pb2 as outreach
 
-from services.outreach.rules import Event, Rule
+from services.outreach.answering import NO_KNOWLEDGE, Asked, asked, step_of
+from services.outreach.rules import Event, Message, Rule
 from services.runtime import ids
+from services.runtime.knowledge import Knowledge
 
 Position = tuple[int, int]
 """Where reading the case decisions goes on: offset, and the epoch that holds there."""
@@ -90,7 +92,8 @@ def _events(
 class Messages:
     """What one partition of the log of requested messages says, and what comes next in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, knowledge: Knowledge = NO_KNOWLEDGE) -> None:
+        self._knowledge = knowledge
         # Two rules may write for one input, and a crash may part them: so the input of the last
         # record is decided again, and the ids tell what it said already.
         self._last: dict[str, Position] = {}
@@ -120,33 +123,99 @@ class Messages:
         if case.number_line != common_pb2.LINE_MOBILE or not (case.sealed_number and case.person):
             return []
         drafts = []
-        for event, accepted_ms in _events(decision, abandonment(decision)):
-            for rule in rules:
-                if rule.message is None or not rule.applies(event, case.channel):
-                    continue
-                message_id = ids.message_id(case.case_id, rule.name)
-                if message_id in self._ids:
-                    continue
-                language, text = rule.message.render(case.language, case.case_number)
-                request = outreach.MessageRequested(
-                    input=input,
-                    message_id=message_id,
-                    case_id=case.case_id,
-                    step=rule.name,
-                    rule=rule.label,
-                    person=case.person,
-                    lane=common_pb2.LANE_URGENT if case.life_safety else common_pb2.LANE_NORMAL,
-                    language=language,
-                    agency=case.agency,
-                    drill=case.drill,
-                    requested_ms=now_ms,
-                    # Counted from the event's decision: what waited here too long is not sent.
-                    expires_ms=decision.decided_ms + rule.message.expires_ms,
-                    accepted_ms=accepted_ms,
-                    sealed_number=case.sealed_number,
-                )
-                drafts.append(Draft(request, text))
+        question = asked(self._knowledge, decision, now_ms)
+        taken = self._taken(rules, decision)
+        for wanted in _wanted(rules, decision, question):
+            message_id = ids.message_id(case.case_id, wanted.step)
+            if message_id in self._ids or wanted.rule.name in taken:
+                continue
+            taken.add(wanted.rule.instead)
+            drafts.append(_draft(decision, wanted, message_id, input, now_ms))
         return drafts
+
+    def _taken(self, rules: Sequence[Rule], decision: dedup.CaseDecision) -> set[str]:
+        """The rules whose place was taken, before a crash, by what was said to this contact:
+        whatever has become of the answer since."""
+        case_id, question = decision.case.case_id, decision.triage.question
+        return {
+            rule.instead
+            for rule in rules
+            if rule.instead and ids.message_id(case_id, step_of(rule, question)) in self._ids
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A message that a rule asks for. `about`: the question that it is on, None for another event.
+    `accepted_ms`: when intake accepted its cause."""
+
+    rule: Rule
+    message: Message
+    about: Asked | None
+    accepted_ms: int
+
+    @property
+    def step(self) -> str:
+        if self.about is None:
+            return self.rule.name
+        return step_of(self.rule, self.about.entries[0].name)
+
+
+def _wanted(
+    rules: Sequence[Rule], decision: dedup.CaseDecision, question: Asked | None
+) -> Iterator[_Wanted]:
+    """What the rules ask for; of questions first, which may take the place of others."""
+    case = decision.case
+    found: list[tuple[Event, int, Asked | None, int]] = []
+    if question is not None:
+        # Of a further contact dedup does not tell when intake accepted it: a moment before this.
+        opened = decision.change == dedup.CASE_CHANGE_OPENED
+        accepted_ms = case.accepted_ms if opened else decision.decided_ms
+        found.append((question.event, decision.link.channel, question, accepted_ms))
+    for event, accepted_ms in _events(decision, abandonment(decision)):
+        found.append((event, case.channel, None, accepted_ms))
+    for event, channel, about, accepted_ms in found:
+        for rule in rules:
+            if rule.message is not None and rule.applies(event, channel):
+                yield _Wanted(rule, rule.message, about, accepted_ms)
+
+
+def _draft(
+    decision: dedup.CaseDecision,
+    wanted: _Wanted,
+    message_id: str,
+    input: common_pb2.Input,
+    now_ms: int,
+) -> Draft:
+    case, about = decision.case, wanted.about
+    # Counted from the event's decision: what waited here too long is not sent.
+    expires_ms = decision.decided_ms + wanted.message.expires_ms
+    label, agency = wanted.rule.label, case.agency
+    if about is None:
+        language, text = wanted.message.render(case.language, case.case_number)
+    else:
+        language, text = wanted.message.render(
+            decision.link.language or case.language, case.case_number, about.words
+        )
+        label, agency = about.label(wanted.rule), about.agency or case.agency
+        expires_ms = min(expires_ms, about.valid_until_ms)
+    request = outreach.MessageRequested(
+        input=input,
+        message_id=message_id,
+        case_id=case.case_id,
+        step=wanted.step,
+        rule=label,
+        person=case.person,
+        lane=common_pb2.LANE_URGENT if case.life_safety else common_pb2.LANE_NORMAL,
+        language=language,
+        agency=agency,
+        drill=case.drill,
+        requested_ms=now_ms,
+        expires_ms=expires_ms,
+        accepted_ms=wanted.accepted_ms,
+        sealed_number=case.sealed_number,
+    )
+    return Draft(request, text)
 
 
 class Callbacks:

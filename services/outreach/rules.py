@@ -5,7 +5,7 @@ field, at the start of the service and never in the middle of a wave. Pure: take
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -14,17 +14,15 @@ import yaml
 from mawja.common.v1 import common_pb2
 
 from services.runtime.errors import ConfigError
+from services.runtime.knowledge import NEEDED, spoken
 from services.runtime.spans import span_ms
 
 SEVERAL = "mul"
 """Language of a text in several languages (ISO 639-2)."""
-_NEEDED = ("ar", "en")
-# Filipino is standardised Tagalog; phones and people say either.
-_SAME = {"fil": "tl"}
 _SHORTEST_MS, _LONGEST_MS = 60_000, 7 * 86_400_000
 # QueueMessage takes 4,096 bytes: enough for two of these in one.
 _LONGEST_TEXT = 1_000
-_PLACEHOLDERS = ("{centre}", "{case_number}")
+_NO_WORDS: Mapping[str, Mapping[str, str]] = {}
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _BRACED = re.compile(r"\{[^{}]*\}|[{}]")
@@ -35,7 +33,16 @@ class Event(StrEnum):
 
     CASE_OPENED = "case-opened"
     CALL_ABANDONED = "call-abandoned"
+    QUESTION_ANSWERED = "question-answered"
+    QUESTION_UNCLEAR = "question-unclear"
 
+
+_PLACEHOLDERS: Mapping[Event | None, tuple[str, ...]] = {
+    None: ("{centre}", "{case_number}"),
+    Event.QUESTION_ANSWERED: ("{centre}", "{case_number}", "{answer}"),
+    Event.QUESTION_UNCLEAR: ("{centre}", "{case_number}", "{first}", "{second}"),
+}
+"""What every text of a rule must have, by event; None: of any other event."""
 
 CHANNELS: Mapping[str, int] = {
     name.removeprefix("CHANNEL_").lower().replace("_", "-"): number
@@ -47,27 +54,36 @@ CHANNELS: Mapping[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a rule writes. `texts` by language, with only {case_number} left to fill in."""
+    """What a rule writes. `texts` by language, with {case_number} left to fill in, and what comes
+    from the knowledge file."""
 
     expires_ms: int
     texts: Mapping[str, str]
 
-    def render(self, language: str, case_number: str) -> tuple[str, str]:
-        """(language, text) for a person who uses `language`, a BCP 47 tag or empty.
+    def render(
+        self, language: str, case_number: str, words: Mapping[str, Mapping[str, str]] = _NO_WORDS
+    ) -> tuple[str, str]:
+        """(language, text) for a person who uses `language`, a BCP 47 tag or empty. `words`: what
+        stands for other placeholders (without braces), by language.
 
-        A language without a text gets Arabic and English together.
+        A language without a text, or without one of the words, gets Arabic and English together.
         """
-        primary = language.partition("-")[0].lower()
-        primary = _SAME.get(primary, primary)
-        text = self.texts.get(primary)
-        if text is None:
-            primary, text = SEVERAL, "\n".join(self.texts[needed] for needed in _NEEDED)
-        return primary, text.replace("{case_number}", case_number)
+        known = spoken(self.texts, language)
+        if not known or any(known not in by_language for by_language in words.values()):
+            known = ""
+        texts = []
+        for one in (known,) if known else NEEDED:
+            text = self.texts[one].replace("{case_number}", case_number)
+            for name, by_language in words.items():
+                text = text.replace(f"{{{name}}}", by_language[one])
+            texts.append(text)
+        return known or SEVERAL, "\n".join(texts)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `channels` None means any; `name` is also the step of the case."""
+    """One rule. `channels` None means any; `name` is also the step of the case. `instead`: the rule
+    whose message this one's takes the place of; "" for none."""
 
     name: str
     version: int
@@ -75,6 +91,7 @@ class Rule:
     channels: frozenset[int] | None
     callback: bool
     message: Message | None
+    instead: str = ""
 
     @property
     def label(self) -> str:
@@ -82,7 +99,8 @@ class Rule:
         return f"{self.name}@{self.version}"
 
     def applies(self, event: Event, channel: int) -> bool:
-        """Whether `event` of a case whose first contact came by `channel` asks for this rule."""
+        """Whether `event` asks for this rule. `channel`: how the contact came that a question is
+        in; of other events the case's first contact."""
         return self.event is event and (self.channels is None or channel in self.channels)
 
 
@@ -170,7 +188,7 @@ def _file(reader: _Reader, root: yaml.Node) -> tuple[Rule, ...]:
     centre = _words(reader, top["centre"], "centre") if "centre" in top else {}
     rules: dict[str, Rule] = {}
     for i, node in enumerate(reader.items(top["rules"], "rules") if "rules" in top else ()):
-        rule = _rule(reader, node, f"rules[{i}]", centre)
+        rule = _rule(reader, node, f"rules[{i}]", centre, rules)
         if rule is None:
             continue
         if rule.name in rules:
@@ -179,10 +197,19 @@ def _file(reader: _Reader, root: yaml.Node) -> tuple[Rule, ...]:
     return tuple(rules.values())
 
 
-def _rule(reader: _Reader, node: yaml.Node, at: str, centre: Mapping[str, str]) -> Rule | None:
+def _rule(
+    reader: _Reader,
+    node: yaml.Node,
+    at: str,
+    centre: Mapping[str, str],
+    earlier: Collection[str],
+) -> Rule | None:
     before = len(reader.problems)
-    fields = reader.fields(node, at, ("name", "version", "when"), ("callback", "message"))
+    fields = reader.fields(
+        node, at, ("name", "version", "when"), ("callback", "message", "instead")
+    )
     name = version = None
+    instead: str | None = ""
     callback: bool | None = False
     event, channels, message = None, None, None
     if "name" in fields:
@@ -208,17 +235,25 @@ def _rule(reader: _Reader, node: yaml.Node, at: str, centre: Mapping[str, str]) 
             lambda text: {"true": True, "false": False}.get(text),
             "must be true or false",
         )
-        if callback and event is Event.CASE_OPENED:
+        if callback and event not in (None, Event.CALL_ABANDONED):
             reader.wrong(
                 fields["callback"], f"{at}.callback", f"goes only with {Event.CALL_ABANDONED}"
             )
+    if "instead" in fields:
+        instead = reader.scalar(
+            fields["instead"],
+            f"{at}.instead",
+            lambda text: text if text in earlier else None,
+            "must be the name of an earlier rule",
+        )
     if "message" in fields:
-        message = _message(reader, fields["message"], f"{at}.message", centre)
+        asked = _PLACEHOLDERS.get(event, _PLACEHOLDERS[None])
+        message = _message(reader, fields["message"], f"{at}.message", centre, asked)
     elif callback is False and fields:
         reader.wrong(node, at, "does nothing; give it a message or callback: true")
     if len(reader.problems) > before or name is None or version is None or event is None:
         return None
-    return Rule(name, version, event, channels, bool(callback), message)
+    return Rule(name, version, event, channels, bool(callback), message, instead or "")
 
 
 def _when(reader: _Reader, node: yaml.Node, at: str) -> tuple[Event | None, frozenset[int] | None]:
@@ -243,7 +278,11 @@ def _when(reader: _Reader, node: yaml.Node, at: str) -> tuple[Event | None, froz
 
 
 def _message(
-    reader: _Reader, node: yaml.Node, at: str, centre: Mapping[str, str]
+    reader: _Reader,
+    node: yaml.Node,
+    at: str,
+    centre: Mapping[str, str],
+    placeholders: tuple[str, ...],
 ) -> Message | None:
     fields = reader.fields(node, at, ("expires", "texts"))
     expires_ms = None
@@ -256,7 +295,7 @@ def _message(
             "must be a number and s, m, h or d, e.g. 30m, from 1m to 7d",
         )
     if "texts" in fields:
-        texts = _words(reader, fields["texts"], f"{at}.texts", _PLACEHOLDERS, centre)
+        texts = _words(reader, fields["texts"], f"{at}.texts", placeholders, centre)
     return Message(expires_ms, texts) if expires_ms is not None else None
 
 
@@ -271,7 +310,7 @@ def _words(
     found = reader.mapping(node, at)
     if found is None:
         return {}
-    for language in _NEEDED:
+    for language in NEEDED:
         if language not in found:
             reader.wrong(node, f"{at}.{language}", "is missing")
     words: dict[str, str] = {}

@@ -20,6 +20,7 @@ from services.outreach.rules import Rule
 from services.runtime import metrics, trace
 from services.runtime.clock import Millis, now_ms
 from services.runtime.errors import Poison
+from services.runtime.knowledge import Knowledge
 from services.runtime.own import NO_EPOCH, Entry, Record, epoch_of
 from services.runtime.privacy import Keyring
 from services.runtime.store import Item, PartitionView
@@ -47,6 +48,7 @@ class OutreachWork:
         self,
         context: Context,
         rules: Sequence[Rule],
+        knowledge: Knowledge,
         keyring: Keyring,
         client: "redis.Redis",
         clock: Millis = now_ms,
@@ -55,7 +57,7 @@ class OutreachWork:
         self._rules = rules
         self._keyring = keyring
         self._clock = clock
-        self._messages = Messages()
+        self._messages = Messages(knowledge)
         self._callbacks = Callbacks()
         # Behind `_callbacks` while a batch is being appended: only what Kafka has is shown.
         self._logged: dict[str, _Logged] = {}
@@ -145,7 +147,8 @@ class OutreachWork:
         first = await self._append(CALLBACK, called)
         await self._append(MESSAGE_REQUESTED, requested)
         for message, _ in requested:
-            metrics.OUTREACH.labels(message.step).inc()
+            # Of answers all entries together: a file may have thousands.
+            metrics.OUTREACH.labels(message.step.partition(":")[0]).inc()
         if not called:
             return
         await self._view.put(

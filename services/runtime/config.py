@@ -39,6 +39,11 @@ VARIABLES = (
         "",
         "folder with a file for each agency and its services; empty: the shipped ones",
     ),
+    Variable(
+        "MAWJA_KNOWLEDGE",
+        "",
+        "file of questions and approved answers; empty: the shipped examples, for rehearsals only",
+    ),
     Variable("MAWJA_PARTITIONS", "8", "partitions of every topic keyed by person; never changes"),
     Variable("MAWJA_REPLICATION", "1", "copies of every partition (3 in production)"),
     Variable("MAWJA_DEAD_LETTER_LIMIT", "1000", "dead letters of one partition that stop a worker"),
@@ -67,6 +72,7 @@ class Settings:
     rules: Path | None
     shared_numbers: Path | None
     catalogue: Path | None
+    knowledge: Path | None
     partitions: int
     replication: int
     dead_letter_limit: int
@@ -136,6 +142,7 @@ class Settings:
             rules=path("MAWJA_RULES"),
             shared_numbers=path("MAWJA_SHARED_NUMBERS"),
             catalogue=path("MAWJA_CATALOGUE"),
+            knowledge=path("MAWJA_KNOWLEDGE"),
             partitions=whole("MAWJA_PARTITIONS", 1, 4096),
             replication=whole("MAWJA_REPLICATION", 1, 7),
             dead_letter_limit=whole("MAWJA_DEAD_LETTER_LIMIT", 1, 10**9),

@@ -11,11 +11,13 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def yaml_of(where: str, text: str) -> object:
-    """What `text` says. Raises ConfigError naming `where` when it is not YAML."""
+    """What `text` says. Raises ConfigError naming `where`, and the line when it is not YAML."""
     try:
         return yaml.load(text, Loader=_LOADER)  # noqa: S506 (the safe loader, written in C)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{where} is not YAML") from error
+        mark = getattr(error, "problem_mark", None)
+        line = f" in line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{where} is not YAML{line}") from error
 
 
 def yaml_files(place: Traversable | Path) -> list[tuple[str, str]]:
