@@ -39,7 +39,7 @@ $(STAMP): requirements-dev.txt pyproject.toml
 .PHONY: requirements
 requirements: $(STAMP) ## lock again after a change of pyproject.toml's dependencies
 	$(BIN)/uv pip compile pyproject.toml $(LOCK) -o requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --extra local --extra load --group dev $(LOCK) -o requirements-dev.txt
+	$(BIN)/uv pip compile pyproject.toml --extra local --extra load --extra meaning --group dev $(LOCK) -o requirements-dev.txt
 
 # --- use ------------------------------------------------------------------------------------
 
