@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from math import exp, log, sqrt
 
 from services.dedup.language import Language, meanings, stop_stems
+from services.dedup.normalise import LONGEST
 from services.dedup.sound import sound
-from services.dedup.words import is_code, stem, tokens
+from services.dedup.stems import stem
+from services.dedup.words import is_code, tokens
 from services.runtime.knowledge import Entry
 
 # Fitted; see above. Likeness is a cosine, the rest are counts, each at most as many as stand below.
@@ -90,9 +92,10 @@ class Questions:
                 self._add(name, group)
         self._met: dict[str, tuple[str, float]] = {}
 
-    def match(self, text: str) -> Answerable | None:
-        """The entry that answers `text`; None when nothing is likely to. Any string is accepted."""
-        said = dict.fromkeys(tokens(text))
+    def match(self, text: str, said: Iterable[str] | None = None) -> Answerable | None:
+        """The entry that answers `text`; None when nothing is likely to. Any string is accepted.
+        `said`: its tokens, where they are known already."""
+        said = dict.fromkeys(tokens(text) if said is None else said)
         found: dict[str, float] = {}
         unknown = codes = 0
         for token in said:
@@ -108,7 +111,7 @@ class Questions:
                 found[word] = share
         if not found:
             return None
-        asks = _MARKS.search(text) is not None or not self._asking.isdisjoint(said)
+        asks = _MARKS.search(text[:LONGEST]) is not None or not self._asking.isdisjoint(said)
         likeness, shared = self._compare(found, unknown + codes)
         common = (
             _START
