@@ -157,8 +157,7 @@ class Logs:
             called, requested = [], []
             for offset in range(position, min(position + batch, len(inputs))):
                 cause = common_pb2.Input(topic=CASES, offset=offset, epoch=offset)
-                callback = callbacks.decide(rules, inputs[offset], cause, NOW)
-                if callback is not None:
+                for callback in callbacks.decide(rules, inputs[offset], cause, NOW):
                     callbacks.take(callback)
                     called.append(callback)
                 for draft in messages.decide(rules, inputs[offset], cause, NOW):

@@ -133,9 +133,9 @@ class Outreach:
             return True
         decision = dedup_pb2.CaseDecision.FromString(record.value or b"")
         cause = common_pb2.Input(topic=CASE.name, offset=record.offset, epoch=epoch_of(record))
-        callback = self.callbacks.decide(WORDS, decision, cause, NOW)
+        callbacks = self.callbacks.decide(WORDS, decision, cause, NOW)
         drafts = self.messages.decide(WORDS, decision, cause, NOW)
-        if callback is not None:
+        for callback in callbacks:
             self.callbacks.take(callback)
             said = [callback.SerializeToString()][:kept]
             if not self.world.callbacks.append(self.epochs[0], said):

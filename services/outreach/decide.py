@@ -4,6 +4,7 @@ Each log is decided by itself from the case decisions and from what that log say
 from the other log: after a crash each goes on from where it stood. Order of learning does not
 matter for a callback: it is owed as long as the last abandoned call is later, by event time, than
 the last answer. Its place is the earliest arrival that any decision told, and never moves later.
+What becomes of callbacks when people merge or split cases is in `reversal`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from mawja.dedup.v1 import events_pb2 as dedup
 from mawja.intake.v1 import events_pb2 as intake
 from mawja.outreach.v1 import events_pb2 as outreach
 
+from services.outreach import reversal
 from services.outreach.answering import NO_KNOWLEDGE, Asked, asked, step_of
 from services.outreach.rules import Event, Message, Rule
 from services.runtime import ids
@@ -228,11 +230,17 @@ class Callbacks:
 
     def resume(self, topic: str) -> Position | None:
         """Where deciding goes on in `topic`; None when the log holds nothing of it."""
-        last = self._last.get(topic)
-        return None if last is None else (last[0] + 1, last[1])
+        # Merged cases may change two callbacks, and a crash may part the records: so the input of
+        # the last one is decided again. What stands as it asks for is left as it is.
+        return self._last.get(topic)
 
     def take(self, callback: outreach.Callback) -> None:
         """Takes up a record of the log, in order."""
+        before = self._by_id.get(callback.callback_id)
+        if before is not None and before.case_id != callback.case_id:
+            held = self._of_case.get(before.case_id)
+            if held is not None and held.callback_id == callback.callback_id:
+                del self._of_case[before.case_id]
         self._by_id[callback.callback_id] = callback
         self._of_case[callback.case_id] = callback
         self._last[callback.input.topic] = (callback.input.offset, callback.input.epoch)
@@ -243,15 +251,31 @@ class Callbacks:
         decision: dedup.CaseDecision,
         input: common_pb2.Input,
         now_ms: int,
-    ) -> outreach.Callback | None:
-        """The callback as `decision`, read at `input`, leaves it; None when it changes nothing."""
+    ) -> list[outreach.Callback]:
+        """The callbacks that `decision`, read at `input`, changes, as it leaves them; of one case
+        there is one at most."""
         last = self._last.get(input.topic)
-        if not decision.HasField("case") or (last is not None and input.offset <= last[0]):
-            return None
+        if not decision.HasField("case") or (last is not None and input.offset < last[0]):
+            return []
+        if decision.HasField("other"):
+            changed = reversal.changed(decision, self._due)
+            new = [callback for callback in changed if not self._stands(callback)]
+            return [_decided(callback, input, now_ms) for callback in new]
         held = self._of_case.get(decision.case.case_id)
         if held is not None and held.state == _DUE:
-            return self._go_on(held, decision, input, now_ms)
-        return self._begin(held, rules, decision, input, now_ms)
+            following = self._go_on(held, decision, input, now_ms)
+        else:
+            following = self._begin(held, rules, decision, input, now_ms)
+        return [] if following is None else [following]
+
+    def _due(self, case_id: str) -> outreach.Callback | None:
+        held = self._of_case.get(case_id)
+        return held if held is not None and held.state == _DUE else None
+
+    def _stands(self, callback: outreach.Callback) -> bool:
+        """Whether it stands like this already, or was decided on and is past."""
+        held = self._by_id.get(callback.callback_id)
+        return held is not None and (held == callback or held.state != _DUE)
 
     def _begin(
         self,
@@ -324,6 +348,16 @@ class Callbacks:
         following.decided_ms = now_ms
         following.version = held.version + 1
         return following
+
+
+def _decided(
+    callback: outreach.Callback, input: common_pb2.Input, now_ms: int
+) -> outreach.Callback:
+    """A callback that changed, as one more decision on it."""
+    callback.input.CopyFrom(input)
+    callback.decided_ms = now_ms
+    callback.version += 1
+    return callback
 
 
 def _earliest(*times_ms: int) -> int:

@@ -134,11 +134,11 @@ class OutreachWork:
         requested: list[tuple[outreach.MessageRequested, str | None]] = []
         for record in records:
             try:
-                callback, messages, traceparent = self._decide(record)
+                callbacks, messages, traceparent = self._decide(record)
             except Poison as error:
                 await self._context.dead(record, str(error))
                 continue
-            if callback is not None:
+            for callback in callbacks:
                 self._callbacks.take(callback)
                 called.append((callback, traceparent))
             for message in messages:
@@ -160,7 +160,7 @@ class OutreachWork:
 
     def _decide(
         self, record: Record
-    ) -> tuple[outreach.Callback | None, list[outreach.MessageRequested], str | None]:
+    ) -> tuple[list[outreach.Callback], list[outreach.MessageRequested], str | None]:
         """What a record asks for, and the trace to pass on. Raises Poison."""
         try:
             decision = dedup.CaseDecision.FromString(record.value or b"")
@@ -171,17 +171,17 @@ class OutreachWork:
         cause = common_pb2.Input(topic=record.topic, offset=record.offset, epoch=epoch_of(record))
         now = self._clock()
         try:
-            callback = self._callbacks.decide(self._rules, decision, cause, now)
+            callbacks = self._callbacks.decide(self._rules, decision, cause, now)
             drafts = self._messages.decide(self._rules, decision, cause, now)
         except ValueError:
             raise Poison("a CaseDecision with a time out of range") from None
         for draft in drafts:
             draft.request.sealed_text = self._keyring.seal("text", draft.text, now)
         traceparent = trace.of(record.headers)
-        if traceparent is not None and (callback is not None or drafts):
+        if traceparent is not None and (callbacks or drafts):
             with trace.span("outreach.decide", traceparent) as passed_on:
                 traceparent = passed_on
-        return callback, [draft.request for draft in drafts], traceparent
+        return callbacks, [draft.request for draft in drafts], traceparent
 
     async def _append(
         self,
