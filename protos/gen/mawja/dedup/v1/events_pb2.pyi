@@ -638,6 +638,7 @@ class CaseDecision(_message.Message):
     SHAPE_FIELD_NUMBER: _builtins.int
     WAITED_FIELD_NUMBER: _builtins.int
     TRIAGE_FIELD_NUMBER: _builtins.int
+    SIGNS_FIELD_NUMBER: _builtins.int
     OTHER_FIELD_NUMBER: _builtins.int
     MOVED_FIELD_NUMBER: _builtins.int
     FOLLOW_UPS_FIELD_NUMBER: _builtins.int
@@ -691,6 +692,12 @@ class CaseDecision(_message.Message):
         """What the contact's text says; set on OPENED and LINKED."""
 
     @_builtins.property
+    def signs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """What the text's words are signs of, for later matching (services/dedup/signs.py); set on OPENED
+        and LINKED.
+        """
+
+    @_builtins.property
     def other(self) -> Global___Case:
         """The other case after the decision; set on MERGED and SPLIT when both are of one person."""
 
@@ -734,6 +741,7 @@ class CaseDecision(_message.Message):
         shape: _abc.Iterable[_builtins.int] | None = ...,
         waited: _abc.Iterable[_events_pb2.CallEvent] | None = ...,
         triage: Global___Triage | None = ...,
+        signs: _abc.Iterable[_builtins.int] | None = ...,
         other: Global___Case | None = ...,
         moved: _abc.Iterable[_builtins.str] | None = ...,
         follow_ups: _abc.Iterable[Global___FollowUp] | None = ...,
@@ -743,7 +751,7 @@ class CaseDecision(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "input", b"input", "link", b"link", "need", b"need", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "triage", b"triage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "change", b"change", "decided_ms", b"decided_ms", "follow_ups", b"follow_ups", "input", b"input", "link", b"link", "moved", b"moved", "need", b"need", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "shape", b"shape", "triage", b"triage", "waited", b"waited"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "change", b"change", "decided_ms", b"decided_ms", "follow_ups", b"follow_ups", "input", b"input", "link", b"link", "moved", b"moved", "need", b"need", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "shape", b"shape", "signs", b"signs", "triage", b"triage", "waited", b"waited"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -348,7 +348,7 @@ class IncidentDecision(_message.Message):
     CASE_ID_FIELD_NUMBER: _builtins.int
     INCIDENT_ID_FIELD_NUMBER: _builtins.int
     LINKS_FIELD_NUMBER: _builtins.int
-    WITH_FIELD_NUMBER: _builtins.int
+    ALONE_FIELD_NUMBER: _builtins.int
     JOINED_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
     UNLINKED_FIELD_NUMBER: _builtins.int
@@ -374,6 +374,10 @@ class IncidentDecision(_message.Message):
     @_builtins.property
     def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___CaseLink]:
         """The case's links after it; set on ALONE, JOINED, KNOWN, PARTED and UNLINKED."""
+
+    @_builtins.property
+    def alone(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Cases that stood alone and make up the incident with this one; set on JOINED."""
 
     @_builtins.property
     def joined(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -404,6 +408,7 @@ class IncidentDecision(_message.Message):
         case_id: _builtins.str = ...,
         incident_id: _builtins.str = ...,
         links: _abc.Iterable[Global___CaseLink] | None = ...,
+        alone: _abc.Iterable[_builtins.str] | None = ...,
         joined: _abc.Iterable[_builtins.str] | None = ...,
         parts: _abc.Iterable[Global___IncidentPart] | None = ...,
         unlinked: Global___Unlinked | None = ...,
@@ -413,7 +418,7 @@ class IncidentDecision(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "need", b"need", "outcome", b"outcome", "unlinked", b"unlinked"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "change", b"change", "decided_ms", b"decided_ms", "incident_id", b"incident_id", "incidents", b"incidents", "input", b"input", "joined", b"joined", "links", b"links", "need", b"need", "outcome", b"outcome", "parts", b"parts", "unlinked", b"unlinked", "with", b"with"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alone", b"alone", "case_id", b"case_id", "change", b"change", "decided_ms", b"decided_ms", "incident_id", b"incident_id", "incidents", b"incidents", "input", b"input", "joined", b"joined", "links", b"links", "need", b"need", "outcome", b"outcome", "parts", b"parts", "unlinked", b"unlinked"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,72 @@
+"""Finds the cases that a case may have something to do with: those that share rare words, sounds, a
+place, a reference or a person with it. Pure.
+
+An inverted index; of each word the latest 64 cases are kept, so that a word that everybody says costs
+no more than a rare one, and memory is bounded by the cases that are remembered.
+"""
+
+from collections import deque
+from collections.abc import Hashable, Iterator
+
+from services.dedup.incidents.evidence import Said
+from services.dedup.incidents.need import Need
+
+MOST_FOUND = 48
+"""Cases that a case is compared with."""
+_LATEST = 64
+_RAREST = 12
+_RARE = 0.35
+_PLACE = 1.2
+_CODE = 2.0
+_PERSON = 4.0
+
+
+class Index:
+    """The cases of one partition by what they say."""
+
+    def __init__(self) -> None:
+        self._cases: dict[Hashable, deque[str]] = {}
+
+    def add(self, need: Need, said: Said) -> None:
+        """Takes a case in, or up again when it says more."""
+        for key, _ in _keys(need, said):
+            cases = self._cases.get(key)
+            if cases is None:
+                cases = self._cases[key] = deque(maxlen=_LATEST)
+            if need.case_id not in cases:
+                cases.append(need.case_id)
+
+    def remove(self, need: Need, said: Said) -> None:
+        """Forgets a case."""
+        for key, _ in _keys(need, said):
+            cases = self._cases.get(key)
+            if cases is not None and need.case_id in cases:
+                cases.remove(need.case_id)
+                if not cases:
+                    del self._cases[key]
+
+    def find(self, need: Need, said: Said) -> list[str]:
+        """The cases that share most with `need`, at most MOST_FOUND, the likeliest first."""
+        found: dict[str, float] = {}
+        for key, worth in _keys(need, said):
+            for case in self._cases.get(key, ()):
+                found[case] = found.get(case, 0.0) + worth
+        found.pop(need.case_id, None)
+        # By id among equals: the order of arrival must not matter.
+        ranked = sorted(found.items(), key=lambda one: (-one[1], one[0]))
+        return [case for case, _ in ranked[:MOST_FOUND]]
+
+
+def _keys(need: Need, said: Said) -> Iterator[tuple[Hashable, float]]:
+    """What a case is found by, and how much each is worth."""
+    for kind, hashes in (("w", said.words), ("s", said.sounds)):
+        rarest = sorted(hashes.items(), key=lambda one: (-one[1], one[0]))[:_RAREST]
+        for hashed, rarity in rarest:
+            if rarity >= _RARE:
+                yield (kind, hashed), rarity
+    for code in said.codes:
+        yield ("c", code), _CODE
+    for place in need.places:
+        yield ("p", place), _PLACE
+    if need.person:
+        yield ("n", need.person), _PERSON

@@ -1,0 +1,45 @@
+"""From when on two cases are linked, and a case belongs into an incident. Pure; levels.yaml says why."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mawja.dedup.v1 import events_pb2
+
+OTHER_PERSON = events_pb2.LINK_LEVEL_OTHER_PERSON
+SAME_INCIDENT = events_pb2.LINK_LEVEL_SAME_INCIDENT
+SAME_QUESTION = events_pb2.LINK_LEVEL_SAME_QUESTION
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level: the score (0 to 1) from which on cases are linked, by agency where one has another,
+    and what each fact weighs."""
+
+    link_at: float
+    agencies: Mapping[str, float]
+    weights: tuple[float, ...]
+
+    def threshold(self, agency: str) -> float:
+        """The score from which on a case of this agency is linked."""
+        return self.agencies.get(agency, self.link_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """levels.yaml. Times in milliseconds, scores 0 to 1.
+
+    `fields`: agencies whose cases are never of one event with those of others, by name of the field.
+    """
+
+    window: int
+    keep: int
+    most_cases: int
+    join_at: float
+    stay_at: float
+    question_share: float
+    levels: Mapping[int, Level]
+    fields: Mapping[str, str]
+
+    def field_of(self, agency: str) -> str:
+        """What the cases of an agency are partitioned by."""
+        return self.fields.get(agency, "")

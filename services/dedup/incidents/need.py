@@ -1,0 +1,95 @@
+"""A case as incidents see it: who, when, where, and what is said. Pure.
+
+What several contacts of a case say adds up. Sets are kept packed, four bytes a hash.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from mawja.dedup.v1 import needs_pb2
+
+from services.dedup import words
+from services.dedup.words import CODE
+
+MOST_SOUNDS = 64
+MOST_PLACES = 8
+NeedStated = needs_pb2.NeedStated
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One case. Times are Unix ms of event time; `sure`: of agency and topic, 0 to 1."""
+
+    case_id: str
+    case_number: str
+    version: int
+    person: bytes
+    agency: str
+    topic: str
+    sure: float
+    language: str
+    kind: int
+    life_safety: bool
+    drill: bool
+    open: bool
+    merged_into: str
+    first_ms: int
+    last_ms: int
+    shape: bytes
+    sounds: bytes
+    places: tuple[str, ...]
+    sealed_text: bytes
+
+    @property
+    def codes(self) -> frozenset[int]:
+        """What names one thing: files, flights, meters."""
+        return frozenset(h for h in words.unpack(self.shape) if h & CODE)
+
+
+def of(stated: NeedStated) -> Need:
+    """A case that is stated for the first time."""
+    return Need(
+        case_id=stated.case_id,
+        case_number=stated.case_number,
+        version=stated.case_version,
+        person=stated.person,
+        agency=stated.agency,
+        topic=stated.topic,
+        sure=stated.topic_confidence,
+        language=stated.language,
+        kind=stated.kind,
+        life_safety=stated.life_safety,
+        drill=stated.drill,
+        open=not stated.resolved,
+        merged_into=stated.merged_into,
+        first_ms=stated.event_ms,
+        last_ms=stated.event_ms,
+        shape=words.pack(words.bounded(stated.shape)),
+        sounds=_packed(stated.sounds),
+        places=tuple(dict.fromkeys(stated.places))[:MOST_PLACES],
+        sealed_text=stated.sealed_text,
+    )
+
+
+def added(need: Need, stated: NeedStated) -> Need:
+    """The case after a further statement. The longest text is the sample: follow-ups are short."""
+    fresh = of(stated)
+    return replace(
+        fresh,
+        agency=fresh.agency or need.agency,
+        topic=fresh.topic or need.topic,
+        sure=fresh.sure if fresh.topic or fresh.agency else need.sure,
+        language=need.language or fresh.language,
+        kind=need.kind or fresh.kind,
+        life_safety=need.life_safety or fresh.life_safety,
+        first_ms=min(need.first_ms, fresh.first_ms),
+        last_ms=max(need.last_ms, fresh.last_ms),
+        shape=words.pack(words.bounded([*words.unpack(need.shape), *stated.shape])),
+        sounds=_packed([*words.unpack(need.sounds), *stated.sounds]),
+        places=tuple(dict.fromkeys((*need.places, *stated.places)))[:MOST_PLACES],
+        sealed_text=max(need.sealed_text, fresh.sealed_text, key=len),
+    )
+
+
+def _packed(sounds: Iterable[int]) -> bytes:
+    return words.pack(sorted(set(sounds))[:MOST_SOUNDS])

@@ -1,0 +1,64 @@
+"""How much it says that two texts share a word: the rarer, the more (inverse document frequency).
+
+What is ordinary before anything happened stands in ordinary.tsv: in how many of the texts to learn
+from (`tests/quality/set/train`) a word or sound was found; so a first wave is judged as well as a
+second. What a partition sees is added, an event once: or the words of a flood would say nothing as
+soon as many tell of it. Old counts fade by halves. Pure but for reading the file.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from math import log
+
+from services.runtime.errors import ConfigError
+
+SOUND = "~"
+"""What stands before a sound, to keep it apart from a word."""
+_WORD = (1 << 31) - 1
+_FADE_AT = 20_000
+
+
+class Ordinary:
+    """Counts by hash. `base`: of `texts` texts, in how many each was found."""
+
+    def __init__(self, base: Mapping[int, int], texts: int) -> None:
+        self._base = base
+        self._texts = texts
+        self._seen: dict[int, int] = {}
+        self._times = 0
+
+    def rarity(self, hashed: int) -> float:
+        """From 0 (in every text) to 1 (in none so far)."""
+        found = self._base.get(hashed, 0) + self._seen.get(hashed, 0)
+        return 1 - log(1 + found) / log(1 + max(found, self._texts + self._times))
+
+    def learn(self, hashes: set[int]) -> None:
+        """One more event whose texts have these."""
+        self._times += 1
+        for hashed in hashes:
+            self._seen[hashed] = self._seen.get(hashed, 0) + 1
+        if self._times >= _FADE_AT:
+            self._times //= 2
+            self._seen = {hashed: n // 2 for hashed, n in self._seen.items() if n > 1}
+
+
+def hash_of(word_hash: Callable[[str], int], word: str) -> int:
+    """The number that stands for a word or, after SOUND, for a sound."""
+    return word_hash(word) & _WORD or 1
+
+
+def read(word_hash: Callable[[str], int], text: str | None = None) -> Ordinary:
+    """The counts in ordinary.tsv, or in `text`: in the first line how many texts there were, then a
+    word and its count in each. Raises ConfigError naming the line."""
+    where = "services/dedup/incidents/ordinary.tsv"
+    given = text if text is not None else (files(__package__) / "ordinary.tsv").read_text("utf-8")
+    first, *lines = given.splitlines() or [""]
+    if not first.isdigit() or first == "0":
+        raise ConfigError(f"{where}, line 1: must say how many texts there were")
+    counts: dict[int, int] = {}
+    for number, line in enumerate(lines, start=2):
+        word, _, count = line.partition("\t")
+        if not word or not count.isdigit():
+            raise ConfigError(f"{where}, line {number}: a word, a tab, a count")
+        counts[hash_of(word_hash, word)] = int(count)
+    return Ordinary(counts, int(first))

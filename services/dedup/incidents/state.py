@@ -1,0 +1,373 @@
+"""The incidents of one partition: what was decided, and what is decided next. Pure, deterministic.
+
+Every input gives one decision, and the decision says the outcome: `take` makes it true, whether it was
+made a moment ago or is read from the log; what today's rules would say of it does not matter. What
+is remembered is bounded: cases leave `keep` after they were last heard of, and the oldest give way.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from mawja.common.v1 import common_pb2
+from mawja.dedup.v1 import incidents_pb2
+
+from services.dedup.incidents import need as needs
+from services.dedup.incidents import parting
+from services.dedup.incidents.evidence import Evidence, odds
+from services.dedup.incidents.group import Group
+from services.dedup.incidents.index import Index
+from services.dedup.incidents.levels import Levels
+from services.dedup.incidents.need import Need, NeedStated
+from services.dedup.incidents.parting import Partings
+from services.dedup.incidents.placing import Fit, Placer
+from services.runtime import ids
+
+Decision = incidents_pb2.IncidentDecision
+NONE = -1
+_FORGET_EVERY_MS = 600_000
+_MOST_JOINED = 4
+
+
+class Incidents:
+    """The state of one partition."""
+
+    def __init__(self, evidence: Evidence, levels: Levels) -> None:
+        self.levels = levels
+        self.needs: dict[str, Need] = {}
+        self.groups: dict[str, Group] = {}
+        self.group_of: dict[str, Group] = {}
+        self.links: dict[str, tuple[incidents_pb2.CaseLink, ...]] = {}
+        self.partings = Partings()
+        self.through = NONE
+        self.decided: dict[str, int] = {}
+        self._evidence = evidence
+        self._placer = Placer(evidence, levels)
+        self._index = Index()
+        self._newest_ms = self._forgotten_ms = 0
+
+    # Deciding.
+
+    def stated(self, stated: NeedStated, at: common_pb2.Input, now_ms: int) -> Decision:
+        """Decides on what a case states."""
+        decision = Decision(input=at, case_id=stated.case_id, decided_ms=now_ms)
+        before = self.needs.get(stated.case_id)
+        if before is not None and before.version >= stated.case_version:
+            decision.change = incidents_pb2.INCIDENT_CHANGE_REPEATED
+            self._say_where(decision)
+            return self._done(decision)
+        decision.need.CopyFrom(stated)
+        need = needs.of(stated) if before is None else needs.added(before, stated)
+        if need.merged_into:
+            self._leave(decision)
+        elif before is not None and _says_the_same(before, need):
+            decision.change = incidents_pb2.INCIDENT_CHANGE_KNOWN
+            decision.links.extend(self.links.get(need.case_id, ()))
+            self._say_where(decision)
+        else:
+            self._settle(decision, need)
+        return self._done(decision)
+
+    def unlink(
+        self, command: incidents_pb2.IncidentCommand, at: common_pb2.Input, now_ms: int
+    ) -> Decision:
+        """Decides on what a person parts. The same command again gets its first outcome."""
+        envelope, asked = command.envelope, command.unlink
+        decision = Decision(input=at, case_id=command.case_id, decided_ms=now_ms)
+        decision.outcome.command_id = envelope.command_id
+        told = self.partings.told.get(envelope.command_id)
+        if told is not None:
+            decision.change = incidents_pb2.INCIDENT_CHANGE_REPEATED
+            decision.outcome.code, decision.outcome.message = told
+            decision.links.extend(self.links.get(command.case_id, ()))
+            self._say_where(decision)
+            return self._done(decision)
+        group = self.group_of.get(command.case_id)
+        refusal = parting.refusal(command, self.needs, self.links, group)
+        if refusal is not None:
+            decision.change = incidents_pb2.INCIDENT_CHANGE_REFUSED
+            decision.outcome.code, decision.outcome.message = refusal
+            self._say_where(decision)
+            return self._done(decision)
+        decision.unlinked.CopyFrom(
+            incidents_pb2.Unlinked(
+                case_id=command.case_id,
+                other_id=asked.other_id,
+                incident=asked.incident,
+                author=envelope.subject,
+                unlinked_ms=envelope.asked_ms,
+                sealed_reason=asked.sealed_reason,
+            )
+        )
+        if asked.incident:
+            self._leave(decision)
+        else:
+            links = self.links.get(command.case_id, ())
+            decision.links.extend(link for link in links if link.case_id != asked.other_id)
+            self._say_where(decision)
+        decision.change = incidents_pb2.INCIDENT_CHANGE_UNLINKED
+        return self._done(decision)
+
+    def _settle(self, decision: Decision, need: Need) -> None:
+        said = self._evidence.said(need)
+        found = [
+            other
+            for case in self._index.find(need, said)
+            if (other := self.needs[case]).drill == need.drill
+            and self._apart_ms(need, other) <= self.levels.window
+        ]
+        placed = self._placer.place(
+            need, found, self.group_of.get, self.partings.barred, self.partings.parted
+        )
+        decision.links.extend(placed.links)
+        here = self.group_of.get(need.case_id)
+        join_at = self.levels.join_at
+        if here is not None and (placed.own is None or odds(placed.own.logit) < self.levels.stay_at):
+            links = list(decision.links)
+            self._leave(decision)
+            decision.links.extend(links)
+            here = None
+        fits = [fit for fit in placed.fits if odds(fit.logit) >= join_at]
+        # What lost its place finds another with what is stated next: one decision does one thing.
+        if decision.change == incidents_pb2.INCIDENT_CHANGE_PARTED:
+            return
+        joined = self._joined(need, here, fits)
+        if not joined:
+            decision.change = (
+                incidents_pb2.INCIDENT_CHANGE_ALONE
+                if here is None
+                else incidents_pb2.INCIDENT_CHANGE_KNOWN
+            )
+            self._say_where(decision)
+            self._bond(decision, need, placed.own)
+            return
+        decision.change = incidents_pb2.INCIDENT_CHANGE_JOINED
+        groups = [fit.group for fit in joined] + ([here] if here is not None else [])
+        whole = [group for group in groups if group.incident_id in self.groups]
+        if whole:
+            # The oldest keeps its name.
+            stays = min(whole, key=lambda g: (next(iter(g.needs.values())).first_ms, g.incident_id))
+            decision.incident_id = stays.incident_id
+            decision.joined.extend(g.incident_id for g in whole if g is not stays)
+        else:
+            first = next(iter(joined[0].group.needs))
+            decision.incident_id = ids.derive("incident", first)
+        # A group that is no incident yet is one case, and is named by it.
+        decision.alone.extend(g.incident_id for g in groups if g.incident_id not in self.groups)
+        for fit in joined:
+            self._bond(decision, need, fit)
+        self._bond(decision, need, placed.own)
+
+    def _joined(self, need: Need, here: Group | None, fits: list[Fit]) -> list[Fit]:
+        """The groups that become one with the case: each must fit what is joined already."""
+        taken: list[Fit] = []
+        for fit in fits:
+            if len(taken) == _MOST_JOINED:
+                break
+            others = [one.group for one in taken] + ([here] if here is not None else [])
+            if all(
+                odds(self._placer.belong(fit.group, other)) >= self.levels.join_at
+                and not self.partings.between(fit.group, other)
+                for other in others
+            ):
+                taken.append(fit)
+        return taken
+
+    def _bond(self, decision: Decision, need: Need, fit: Fit | None) -> None:
+        """The case is linked with what it fits best there: that is what holds an incident."""
+        if fit is None or any(link.case_id == fit.best.case_id for link in decision.links):
+            return
+        if not self.partings.parted(need.case_id, fit.best.case_id):
+            decision.links.append(self._placer.bond(need, fit.best))
+
+    def _leave(self, decision: Decision) -> None:
+        """The case leaves its incident; what no longer hangs together falls apart."""
+        decision.change = incidents_pb2.INCIDENT_CHANGE_PARTED
+        del decision.links[:]
+        group = self.group_of.get(decision.case_id)
+        if group is None:
+            return
+        rest = [case for case in group.needs if case != decision.case_id]
+        pieces = parting.pieces(rest, self.links)
+        # The largest keeps the name, unless nothing of two is left.
+        for piece in pieces[1:] if pieces and len(pieces[0]) > 1 else pieces:
+            name = ids.derive("incident", piece[0], decision.input.topic, str(decision.input.offset))
+            decision.parts.add(incident_id=name if len(piece) > 1 else "", case_ids=piece)
+
+    def _say_where(self, decision: Decision) -> None:
+        group = self.group_of.get(decision.case_id)
+        decision.incident_id = "" if group is None else group.incident_id
+
+    def _done(self, decision: Decision) -> Decision:
+        for group in self.take(decision):
+            decision.incidents.append(self.statement(group))
+        return decision
+
+    # Folding.
+
+    def fold(self, decision: Decision, offset: int) -> set[str]:
+        """Takes up a decision of the log, in order of offset. The ids of the incidents it changed."""
+        self.through = offset
+        return {incident_id for incident_id, _ in self.take(decision)}
+
+    def statement(self, changed: tuple[str, Group | None]) -> incidents_pb2.Incident:
+        """An incident as it stands; of one that is no more, its id and what it became part of."""
+        incident_id, group = changed
+        if group is None:
+            return incidents_pb2.Incident(incident_id=incident_id)
+        stated = group.stated(self.levels.question_share)
+        if stated.incident_id != incident_id:
+            return incidents_pb2.Incident(
+                incident_id=incident_id, joined_into=stated.incident_id
+            )
+        return stated
+
+    def take(self, decision: Decision) -> list[tuple[str, Group | None]]:
+        """Makes a decision true. What it changed: (id, the incident of it now)."""
+        changed: dict[str, Group | None] = {}
+        case = decision.case_id
+        if decision.HasField("unlinked"):
+            self.partings.take(decision, self.group_of.get(case))
+        elif decision.HasField("outcome"):
+            self.partings.tell(decision)
+        if decision.HasField("need"):
+            self._know(decision.need, alone=not decision.incident_id)
+        if decision.change in _SETTLES and case in self.needs:
+            self.links[case] = tuple(decision.links)
+        if decision.change == incidents_pb2.INCIDENT_CHANGE_JOINED:
+            self._join(decision, changed)
+        elif decision.change in _PARTS:
+            self._part(decision, changed)
+        here = self.group_of.get(case)
+        if here is not None and decision.HasField("need") and case in self.needs:
+            here.put(self.needs[case])
+            changed[here.incident_id] = here
+        if decision.HasField("need") and decision.need.merged_into:
+            self._forget([case])
+        at = decision.input
+        if at.offset > self.decided.get(at.topic, NONE):
+            self.decided[at.topic] = at.offset
+        return list(changed.items())
+
+    def _join(self, decision: Decision, changed: dict[str, Group | None]) -> None:
+        name = decision.incident_id
+        group = self.groups.get(name)
+        if group is None:
+            group = self.groups[name] = Group(name)
+        for case in (*decision.alone, decision.case_id):
+            self._move(case, group, changed)
+        for other in decision.joined:
+            gone = self.groups.get(other)
+            if gone is None or gone is group:
+                continue
+            self.partings.renamed(other, name)
+            for case in list(gone.needs):
+                self._move(case, group, changed)
+            changed[other] = group
+        changed[name] = group if group.needs else None
+
+    def _part(self, decision: Decision, changed: dict[str, Group | None]) -> None:
+        here = self.group_of.get(decision.case_id)
+        if decision.change == incidents_pb2.INCIDENT_CHANGE_UNLINKED:
+            if not decision.unlinked.incident:
+                self._drop_link(decision.unlinked.other_id, decision.case_id)
+                return
+            self._drop_links(decision.case_id, here)
+        self._move(decision.case_id, None, changed)
+        for part in decision.parts:
+            group = None
+            if part.incident_id:
+                group = self.groups[part.incident_id] = Group(part.incident_id)
+                if here is not None:
+                    self.partings.renamed(here.incident_id, part.incident_id)
+            for case in part.case_ids:
+                self._move(case, group, changed)
+            if group is not None:
+                changed[part.incident_id] = group
+
+    def _drop_links(self, case: str, group: Group | None) -> None:
+        for other in group.needs if group is not None else ():
+            self._drop_link(other, case)
+
+    def _drop_link(self, case: str, other: str) -> None:
+        if links := self.links.get(case):
+            self.links[case] = tuple(link for link in links if link.case_id != other)
+
+    def _move(self, case: str, to: Group | None, changed: dict[str, Group | None]) -> None:
+        at = self.group_of.get(case)
+        if at is to:
+            return
+        if at is not None:
+            at.take(case)
+            changed[at.incident_id] = at
+            if not at.needs:
+                self.groups.pop(at.incident_id, None)
+                changed[at.incident_id] = None
+            self.group_of.pop(case)
+        need = self.needs.get(case)
+        if to is not None and need is not None:
+            to.put(need)
+            self.group_of[case] = to
+
+    def _know(self, stated: NeedStated, alone: bool) -> None:
+        before = self.needs.get(stated.case_id)
+        if before is not None and before.version >= stated.case_version:
+            return
+        need = needs.of(stated) if before is None else needs.added(before, stated)
+        if before is not None:
+            self._index.remove(before, self._evidence.said(before))
+        said = self._evidence.said(need)
+        self._index.add(need, said)
+        self.needs[need.case_id] = need
+        if before is None and alone:
+            # An event once, however many tell of it.
+            self._evidence.ordinary.learn({*said.words, *said.sounds})
+        self._newest_ms = max(self._newest_ms, need.last_ms)
+        self._forget_old()
+
+    # Forgetting.
+
+    def _forget_old(self) -> None:
+        crowded = len(self.needs) > self.levels.most_cases
+        if self._newest_ms < self._forgotten_ms + _FORGET_EVERY_MS and not crowded:
+            return
+        self._forgotten_ms = self._newest_ms
+        oldest = self._newest_ms - self.levels.keep
+        self._forget([case for case, need in self.needs.items() if need.last_ms < oldest])
+        if len(self.needs) > self.levels.most_cases:
+            # A tenth more than needed, so that it is rare.
+            by_age = sorted(self.needs, key=lambda case: self.needs[case].last_ms)
+            self._forget(by_age[: len(self.needs) - self.levels.most_cases * 9 // 10])
+
+    def _forget(self, cases: Iterable[str]) -> None:
+        for case in cases:
+            need = self.needs.pop(case, None)
+            if need is None:
+                continue
+            self._index.remove(need, self._evidence.said(need))
+            self.links.pop(case, None)
+            self._move(case, None, {})
+
+    def _apart_ms(self, one: Need, other: Need) -> int:
+        return max(one.first_ms - other.last_ms, other.first_ms - one.last_ms)
+
+    def everything(self) -> Iterator[Group]:
+        """All incidents."""
+        yield from self.groups.values()
+
+
+_PARTS = (incidents_pb2.INCIDENT_CHANGE_PARTED, incidents_pb2.INCIDENT_CHANGE_UNLINKED)
+_SETTLES = (
+    incidents_pb2.INCIDENT_CHANGE_ALONE,
+    incidents_pb2.INCIDENT_CHANGE_JOINED,
+    incidents_pb2.INCIDENT_CHANGE_KNOWN,
+    *_PARTS,
+)
+
+
+def _says_the_same(before: Need, now: Need) -> bool:
+    """Whether nothing changed of what cases are held against each other by."""
+    return (
+        before.shape == now.shape
+        and before.sounds == now.sounds
+        and before.places == now.places
+        and (before.agency, before.topic, before.kind) == (now.agency, now.topic, now.kind)
+    )
