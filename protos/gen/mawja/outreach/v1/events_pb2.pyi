@@ -70,9 +70,11 @@ class MessageRequested(_message.Message):
     case_id: _builtins.str
     """The case."""
     step: _builtins.str
-    """Step of the case, e.g. "acknowledge" or "callback-offer"."""
+    """Step of the case, e.g. "acknowledge", or "answer:" and the entry of the knowledge file."""
     rule: _builtins.str
-    """Rule that asked for it, with its version, e.g. "acknowledge@1"."""
+    """Rule that asked for it and the entries that it tells of, each with its version, e.g.
+    "acknowledge@1" or "answer@1 schools-tomorrow@3".
+    """
     person: _builtins.bytes
     """Keyed hash of the person's number."""
     lane: _common_pb2.Lane.ValueType
