@@ -7,13 +7,17 @@ from hypothesis import strategies as st
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2 as dedup
 
+from tests.outreach_answers import asks, knowledge
 from tests.outreach_told import ABANDONED, DUE, T0, Logs, Told
 
+KNOWN = knowledge()
 _CASES = 3
 _STEPS = st.lists(
     st.tuples(
         st.integers(0, _CASES - 1),
-        st.sampled_from(["abandoned", "answered", "resolved", "reopened", "noted", "again"]),
+        st.sampled_from(
+            ["abandoned", "answered", "resolved", "reopened", "noted", "again", "asks", "unclear"]
+        ),
     ),
     max_size=25,
 )
@@ -31,7 +35,7 @@ def histories(draw: st.DrawFn) -> list[dedup.CaseDecision]:
         )
         for name in "abc"
     ]
-    inputs = [case.opened() for case in cases]
+    inputs = [asks(c.opened()) if draw(st.booleans()) else c.opened() for c in cases]
     for at_s, (which, what) in enumerate(draw(_STEPS), start=1):
         case = cases[which]
         resolved = case.case.state == dedup.CASE_STATE_RESOLVED
@@ -43,6 +47,14 @@ def histories(draw: st.DrawFn) -> list[dedup.CaseDecision]:
             inputs.append(case.resolved(at_s * 100))
         elif what == "reopened" and resolved:
             inputs.append(case.reopened())
+        elif what == "asks":
+            told = case.told(dedup.CASE_CHANGE_LINKED)
+            inputs.append(asks(told, draw(st.sampled_from(["roads", "sandbags", "unknown"]))))
+        elif what == "unclear":
+            told = case.told(dedup.CASE_CHANGE_LINKED)
+            inputs.append(
+                asks(told, "roads", 0.7, draw(st.sampled_from(["sandbags", "unknown"])), 0.65)
+            )
         elif what == "again" and (
             calls := [
                 d.call for d in inputs if d.case.case_id == case.case.case_id and d.call.state
@@ -84,8 +96,8 @@ _LIVES = st.lists(
 def test_crashes_and_replays_change_nothing(
     inputs: list[dedup.CaseDecision], lives: list[Life]
 ) -> None:
-    undisturbed = Logs().run(inputs)
-    logs = Logs()
+    undisturbed = Logs(known=KNOWN).run(inputs)
+    logs = Logs(known=KNOWN)
     for life in lives:
         if life.reset:
             logs.committed = 0
@@ -108,7 +120,7 @@ def test_crashes_and_replays_change_nothing(
 @settings(max_examples=400, deadline=None)
 @given(histories())
 def test_promises_to_each_person(inputs: list[dedup.CaseDecision]) -> None:
-    logs = Logs().run(inputs)
+    logs = Logs(known=KNOWN).run(inputs)
     assert len({r.message_id for r in logs.messages}) == len(logs.messages)
     for case_id in {decision.case.case_id for decision in inputs}:
         own = [c for c in logs.callbacks if c.case_id == case_id]
@@ -135,5 +147,13 @@ def test_promises_to_each_person(inputs: list[dedup.CaseDecision]) -> None:
         steps = {r.step for r in logs.messages if r.case_id == case_id}
         mobile = told[0].case.number_line == common_pb2.LINE_MOBILE
         text = told[0].case.channel == common_pb2.CHANNEL_SMS
-        assert ("acknowledge" in steps) == (mobile and text)
+        # Who asks with the first contact is answered in place of the acknowledgement.
+        asked = bool(told[0].triage.question)
+        assert ("acknowledge" in steps) == (mobile and text and not asked)
+        answers = {step for step in steps if step.startswith("answer:")}
+        sure = {d.triage.question for d in told if d.triage.question_confidence > 0.8}
+        assert answers == {f"answer:{name}" for name in sure - {"unknown"} if mobile}
+        assert ("clarify" in steps) == (
+            mobile and any(d.triage.next_question == "sandbags" for d in told)
+        )
         assert ("callback-offer" in steps) == (mobile and offered)
