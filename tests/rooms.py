@@ -22,6 +22,7 @@ from services.broadcast.messages import MAY_BE_CLAIMED, UNKNOWN, claim, next_cha
 from services.broadcast.receipts import Receipts
 from services.dedup import data
 from services.dedup.cases import Cases, Decision
+from services.dedup.reading import NOTHING
 from services.outreach import decide
 from services.outreach.__main__ import load_rules
 from services.runtime.own import EPOCH, MARKER, Epochs, epoch_of
@@ -37,6 +38,7 @@ ANSWERS: dict[str, SubmitOutcome] = {
     "lost": Unknown(Why.BIND_LOST),
     "throttled": Refused(SendError.THROTTLED),
 }
+DUE = outreach_pb2.CALLBACK_STATE_DUE
 HAS_IT = frozenset({"taken", "silent"})
 
 
@@ -67,13 +69,24 @@ class Log:
 class World:
     """What stands in Kafka, and what the carrier did."""
 
-    inputs: dict[str, list[bytes]] = field(default_factory=lambda: {"contact": [], "call": []})
+    inputs: dict[str, list[bytes]] = field(
+        default_factory=lambda: {"contact": [], "call": [], "command": []}
+    )
     cases: Log = field(default_factory=Log)
     callbacks: Log = field(default_factory=Log)
     requests: Log = field(default_factory=Log)
     status: Log = field(default_factory=Log)
     had: Counter[str] = field(default_factory=Counter)
     sent: list[broadcast.MessageChange] = field(default_factory=list)
+
+
+def decided(cases: Cases, topic: str, value: bytes, at: common_pb2.Input) -> Decision:
+    """The decision on one input."""
+    if topic == "contact":
+        return cases.contact(intake.ContactAccepted.FromString(value), NOTHING, at, NOW)
+    if topic == "call":
+        return cases.call(intake.CallEvent.FromString(value), at, NOW)
+    return cases.command(dedup_pb2.CaseCommand.FromString(value), at, NOW)
 
 
 class Dedup:
@@ -96,11 +109,7 @@ class Dedup:
         self.read[topic] += 1
         at = common_pb2.Input(topic=topic, offset=offset)
         value = self.world.inputs[topic][offset]
-        if topic == "contact":
-            fact = intake.ContactAccepted.FromString(value)
-            decision = self.cases.contact(fact, [], "", at, NOW)
-        else:
-            decision = self.cases.call(intake.CallEvent.FromString(value), at, NOW)
+        decision = decided(self.cases, topic, value, at)
         return self.world.cases.append(self.epoch, [decision.SerializeToString()][:kept])
 
     def idle(self) -> bool:

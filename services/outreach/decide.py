@@ -258,7 +258,7 @@ class Callbacks:
         if not decision.HasField("case") or (last is not None and input.offset < last[0]):
             return []
         if decision.HasField("other"):
-            changed = reversal.changed(decision, self._due)
+            changed = reversal.changed(decision, self._due, lambda case: _offered(case, rules))
             new = [callback for callback in changed if not self._stands(callback)]
             return [_decided(callback, input, now_ms) for callback in new]
         held = self._of_case.get(decision.case.case_id)
@@ -275,7 +275,7 @@ class Callbacks:
     def _stands(self, callback: outreach.Callback) -> bool:
         """Whether it stands like this already, or was decided on and is past."""
         held = self._by_id.get(callback.callback_id)
-        return held is not None and (held == callback or held.state != _DUE)
+        return held is not None and (held == callback or held.state != _DUE or not callback.version)
 
     def _begin(
         self,
@@ -287,11 +287,9 @@ class Callbacks:
     ) -> outreach.Callback | None:
         case = decision.case
         abandoned = abandonment(decision)
-        if abandoned is None or not (case.sealed_number and case.person):
+        if abandoned is None or not _offered(case, rules):
             return None
         if held is not None and abandoned.at_ms <= held.settled_ms:
-            return None
-        if not any(r.callback and r.applies(Event.CALL_ABANDONED, case.channel) for r in rules):
             return None
         callback_id = ids.callback_id(case.case_id, abandoned.contact_id)
         if callback_id in self._by_id:
@@ -348,6 +346,13 @@ class Callbacks:
         following.decided_ms = now_ms
         following.version = held.version + 1
         return following
+
+
+def _offered(case: dedup.Case, rules: Sequence[Rule]) -> bool:
+    """Whether callers of this case can be, and are, called back."""
+    return bool(case.sealed_number and case.person) and any(
+        rule.callback and rule.applies(Event.CALL_ABANDONED, case.channel) for rule in rules
+    )
 
 
 def _decided(

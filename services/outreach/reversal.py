@@ -17,13 +17,16 @@ _WITHDRAWN = outreach.CALLBACK_STATE_WITHDRAWN
 _Due = Callable[[str], outreach.Callback | None]
 
 
-def changed(decision: dedup.CaseDecision, due: _Due) -> list[outreach.Callback]:
+def changed(
+    decision: dedup.CaseDecision, due: _Due, offered: Callable[[dedup.Case], bool]
+) -> list[outreach.Callback]:
     """The callbacks as a decision on two cases of one person leaves them, also those that it leaves
-    as they are. `due`: the callback of a case that is due."""
+    as they are; new ones have version 0. `due`: the callback of a case that is due. `offered`:
+    whether callers of a case are called back at all."""
     if decision.change == dedup.CASE_CHANGE_MERGED:
         return _merged(decision, due)
     if decision.change == dedup.CASE_CHANGE_SPLIT:
-        return _split(decision, due)
+        return _split(decision, due, offered)
     return []
 
 
@@ -45,18 +48,39 @@ def _merged(decision: dedup.CaseDecision, due: _Due) -> list[outreach.Callback]:
     return following
 
 
-def _split(decision: dedup.CaseDecision, due: _Due) -> list[outreach.Callback]:
-    held, other, owed = due(decision.case.case_id), decision.other, decision.other_owed
-    if held is None or not decision.HasField("other_owed"):
-        return []
-    now = _copy(held)
-    if decision.HasField("owed"):
-        # Two needs, and in both somebody waits for us to call.
-        now.callback_id = ids.callback_id(other.case_id, owed.contact_id)
-        now.place_ms, now.abandoned_ms = owed.arrival_ms, owed.abandoned_ms
-        now.life_safety, now.version = other.life_safety, 0
-    _belongs(now, other)
-    return [now]
+def _split(
+    decision: dedup.CaseDecision, due: _Due, offered: Callable[[dedup.Case], bool]
+) -> list[outreach.Callback]:
+    case, other = decision.case, decision.other
+    owed, other_owed = decision.HasField("owed"), decision.HasField("other_owed")
+    held = due(case.case_id)
+    if held is not None and other_owed and not owed:
+        moved = _copy(held)
+        _belongs(moved, other)
+        return [moved]
+    # An answer to the one need was none to the other; but what an agent resolved is settled.
+    waiting = owed and held is None and case.state != dedup.CASE_STATE_RESOLVED
+    other_waiting = other_owed and (held is not None or case.state != dedup.CASE_STATE_RESOLVED)
+    # Decided again after a crash, the callback may have gone there already.
+    other_waiting = other_waiting and due(other.case_id) is None
+    made = [_new(case, decision.owed, other.case_id)] if waiting and offered(case) else []
+    if other_waiting and offered(other):
+        made.append(_new(other, decision.other_owed, other.case_id))
+    return made
+
+
+def _new(case: dedup.Case, owed: dedup.OwedCall, split_id: str) -> outreach.Callback:
+    # Named after the split: what was withdrawn before it never comes back.
+    callback = outreach.Callback(
+        callback_id=ids.callback_id(split_id, owed.contact_id),
+        person=case.person,
+        state=outreach.CALLBACK_STATE_DUE,
+        place_ms=owed.arrival_ms,
+        drill=case.drill,
+        abandoned_ms=owed.abandoned_ms,
+    )
+    _belongs(callback, case)
+    return callback
 
 
 def _belongs(callback: outreach.Callback, case: dedup.Case) -> None:

@@ -133,6 +133,27 @@ def test_two_needs_that_wait_are_two_calls() -> None:
     assert (new.place_ms, new.version, new.abandoned_ms) == (T0, 1, T0 + 10_000)
 
 
+def test_an_answer_to_one_need_is_none_to_the_other() -> None:
+    case, other = Told("case"), Told("other")
+    answered = [case.opened(), case.abandoned(10), case.answered(20)]
+    assert due(run(*answered)) == []
+    for calls in ((None, owed(case, "call-10", 10)), (owed(case, "call-10", 10), None)):
+        logs = run(*answered, split(case, other, *calls))
+        [call] = due(logs)
+        assert call.case_id == (case if calls[0] else other).case.case_id
+        assert call.callback_id == ids.callback_id(other.case.case_id, "case-call-10")
+        assert (call.person, call.sealed_number) == (case.case.person, b"sealed-case") or calls[1]
+    # What an agent resolved is settled, whatever is split off later.
+    resolved = [case.opened(), case.abandoned(10), case.resolved(20)]
+    assert due(run(*resolved, split(case, other, None, owed(case, "call-10", 10)))) == []
+
+
+def test_nobody_can_call_back_a_withheld_number_after_a_split() -> None:
+    case, other = Told("case"), Told("other", line=0)
+    inputs = [case.opened(), split(case, other, None, owed(case, "call-10", 10))]
+    assert run(*inputs).callbacks == []
+
+
 def test_people_who_were_merged_keep_their_callbacks() -> None:
     """Their cases are each told without the other, in a partition of its own."""
     case = Told("case")
@@ -148,11 +169,41 @@ def test_a_crash_between_the_records_of_a_merge(kept: int) -> None:
     late, early = Told("late", arrival_ms=LATER), Told("early")
     inputs = [late.opened(), early.opened(), late.abandoned(10), early.abandoned(10)]
     inputs.append(merged(late, early, owed(late, "call-10", 10)))
-    logs = Logs().run(inputs[:4])
+    crash(inputs, 2, kept)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_crash_between_the_records_of_a_split(kept: int) -> None:
+    case, other = Told("case"), Told("other")
+    inputs = [case.opened(), case.abandoned(10), case.abandoned(15), case.answered(20)]
+    calls = owed(case, "call-15", 15), owed(case, "call-10", 10)
+    inputs.append(split(case, other, *calls))
+    crash(inputs, 3, kept)
+    assert len(due(run(*inputs))) == 2
+
+
+def test_a_callback_that_went_is_not_made_again_after_a_crash() -> None:
+    case, other = Told("case"), Told("other")
+    inputs = [
+        case.opened(),
+        case.abandoned(10),
+        split(case, other, None, owed(case, "call-10", 10)),
+    ]
+    logs = Logs().run(inputs, stop_after=1)
+    logs.run(inputs)
+    assert len(due(logs)) == 1
+    assert len(logs.callbacks) == 2
+
+
+def crash(inputs: list[dedup.CaseDecision], before: int, kept: int) -> None:
+    """In the last of `inputs`, which asks for two records after `before`, of which Kafka gets
+    `kept`."""
+    logs = Logs().run(inputs[:-1])
     logs.run(inputs, stop_after=1, calls_kept=kept)
-    assert len(logs.callbacks) == 2 + kept
+    assert len(logs.callbacks) == before + kept
     logs.run(inputs)
     logs.committed = 0
     logs.run(inputs)
     assert logs.callbacks == Logs().run(inputs).callbacks
+    assert len(logs.callbacks) == before + 2
     assert all(callback.input.topic == CASES for callback in logs.callbacks)

@@ -21,16 +21,21 @@ from hypothesis.stateful import (
 )
 from mawja.broadcast.v1 import events_pb2 as broadcast
 from mawja.common.v1 import common_pb2
+from mawja.dedup.v1 import events_pb2 as dedup_pb2
 from mawja.intake.v1 import events_pb2 as intake
 from mawja.outreach.v1 import events_pb2 as outreach_pb2
 
 from services.broadcast import messages
 from services.broadcast.messages import MAY_BE_CLAIMED
+from services.dedup import contacts as step
 from services.dedup.cases import Cases, Decision
+from services.dedup.known import uuid_of
 from services.runtime import ids
+from tests.dedup_desk import ABANDONED, ANSWERED, ENDED
 from tests.rooms import (
     ANSWERS,
     CASE_RULES,
+    DUE,
     HAS_IT,
     NOW,
     PEOPLE,
@@ -39,6 +44,7 @@ from tests.rooms import (
     Dedup,
     Owner,
     World,
+    decided,
 )
 
 
@@ -71,12 +77,46 @@ class Rooms(RuleBasedStateMachine):
         )
         self.world.inputs["contact"].append(fact.SerializeToString())
 
-    @rule(of=st.integers(0, 6), state=st.sampled_from([1, 2, 3, 4, 5]), at_s=st.integers(0, 3600))
+    @rule(
+        of=st.integers(0, 6),
+        state=st.sampled_from([1, 2, 3, 3, 4, 4, 4, 5]),
+        at_s=st.integers(0, 3600),
+    )
     def a_call_goes_on(self, of: int, state: Any, at_s: int) -> None:
         event = intake.CallEvent(
             contact_id=ids.contact_id("test", str(of)), state=state, event_ms=NOW + at_s * 1000
         )
         self.world.inputs["call"].append(event.SerializeToString())
+
+    @rule(pick=st.randoms(use_true_random=False), most=st.integers(0, 2))
+    def somebody_merges_or_splits(self, pick: random.Random, most: int) -> None:
+        """Two cases of one person; or with `most`, so many contacts of a case."""
+        owner = self.owners["dedup"]
+        assert isinstance(owner, Dedup)
+        cases = [owner.cases.case(n) for n in range(len(owner.cases))]
+        into = pick.choice(cases) if cases else None
+        own = [case for case in cases if into is not None and case.person == into.person]
+        if into is None or (not most and len(own) < 2):
+            return
+        asked = self.world.inputs["command"]
+        command = dedup_pb2.CaseCommand(
+            envelope=common_pb2.CommandEnvelope(
+                command_id=ids.command_id("agent", "x", str(len(asked))),
+                subject="agent",
+                asked_ms=NOW,
+            ),
+            case_id=into.case_id,
+        )
+        if most:
+            number = owner.cases.number_of(into.case_id)
+            assert number is not None
+            columns = owner.cases.contacts
+            inside = [uuid_of(columns.id[c]) for c in columns.of_case(number)]
+            chosen = pick.sample(inside, min(most, len(inside)))
+            command.split.contact_ids.extend(chosen)
+        else:
+            command.merge.source.case_id = pick.choice(own).case_id
+        asked.append(command.SerializeToString())
 
     @precondition(lambda self: self.world.inputs["contact"])
     @rule(pick=st.randoms(use_true_random=False))
@@ -158,6 +198,41 @@ class Rooms(RuleBasedStateMachine):
         self.nobody_gets_a_message_twice()
         self.every_contact_is_in_one_case()
         self.each_step_is_asked_for_once()
+        self.whom_nobody_answered_is_called_once()
+
+    def whom_nobody_answered_is_called_once(self) -> None:
+        """A case has one callback that is due when its last abandoned call is later than its last
+        answer, whatever people merged and split; one that was merged has none."""
+        dedup = self.owners["dedup"]
+        assert isinstance(dedup, Dedup)
+        standing = {}
+        for record in self.world.callbacks.counted():
+            callback = outreach_pb2.Callback.FromString(record.value or b"")
+            standing[callback.callback_id] = callback
+        due = Counter(c.case_id for c in standing.values() if c.state == DUE)
+        assert max(due.values(), default=0) <= 1
+        # Of calls that ended without an answer, or were answered and abandoned, nothing is said:
+        # the machine makes them up, telephones do not.
+        events = [intake.CallEvent.FromString(value) for value in self.world.inputs["call"]]
+        told = {
+            state: {event.contact_id for event in events if event.state == state}
+            for state in (ANSWERED, ABANDONED, ENDED)
+        }
+        exact = not told[ENDED] and not told[ANSWERED] & told[ABANDONED]
+        steps = dedup.cases.contacts.steps
+        for number in range(len(dedup.cases)):
+            last = {step.ABANDONED: 0, step.ANSWERED: 0}
+            for contact in dedup.cases.contacts.of_case(number):
+                for mark in last:
+                    if steps[contact] & mark:
+                        at_ms = dedup.cases.contacts.outcome_ms[contact]
+                        last[mark] = max(last[mark], at_ms)
+            case = dedup.cases.case(number)
+            if exact and last[step.ABANDONED] > last[step.ANSWERED]:
+                assert due[case.case_id] == 1
+            # It may call without need: of an answer that it learnt before the first abandoned call
+            # outreach knows nothing.
+            assert case.state != dedup_pb2.CASE_STATE_MERGED or not due[case.case_id]
 
     def every_contact_is_in_one_case(self) -> None:
         dedup = self.owners["dedup"]
@@ -174,10 +249,7 @@ class Rooms(RuleBasedStateMachine):
             told = Decision.FromString(record.value or b"").input
             value = self.world.inputs[told.topic][told.offset]
             at = common_pb2.Input(topic=told.topic, offset=told.offset)
-            if told.topic == "contact":
-                undisturbed.contact(intake.ContactAccepted.FromString(value), [], "", at, NOW)
-            else:
-                undisturbed.call(intake.CallEvent.FromString(value), at, NOW)
+            decided(undisturbed, told.topic, value, at)
         assert [undisturbed.case(n) for n in range(len(undisturbed))] == [
             dedup.cases.case(n) for n in range(len(dedup.cases))
         ]
@@ -191,10 +263,12 @@ class Rooms(RuleBasedStateMachine):
             for record in self.world.requests.counted()
         ]
         assert max(Counter((one.case_id, one.step) for one in asked).values(), default=0) <= 1
+        told = [Decision.FromString(r.value or b"") for r in self.world.cases.counted()]
         written = {
-            dedup.cases.case(n).case_id
-            for n in range(len(dedup.cases))
-            if dedup.cases.case(n).channel == common_pb2.CHANNEL_SMS
+            decision.case.case_id
+            for decision in told
+            if decision.change == dedup_pb2.CASE_CHANGE_OPENED
+            and decision.case.channel == common_pb2.CHANNEL_SMS
         }
         assert {one.case_id for one in asked if one.step == "acknowledge"} == written
         for one in asked:
