@@ -131,6 +131,13 @@ def test_the_order_of_the_entries_changes_nothing() -> None:
             assert other.match(contact.text) == SHIPPED.match(contact.text)
 
 
+def test_of_two_words_that_sound_alike_every_replica_hears_the_same() -> None:
+    alike = [entry("a", {"en": ["where is jahra"]}), entry("b", {"en": ["where is johar"]})]
+    assert (
+        finder(alike).match("जहरा कहाँ?") == finder(reversed(alike)).match("जहरा कहाँ?") is not None
+    )
+
+
 def test_tokens_that_are_known_already_give_the_same() -> None:
     from services.dedup.words import tokens
 
