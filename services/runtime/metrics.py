@@ -56,10 +56,19 @@ VOID_RECORDS = Counter(
     ["topic"],
 )
 DECISIONS = Counter("mawja_dedup_decisions_total", "Decisions by kind.", ["change"])
+INCIDENTS = Counter(
+    "mawja_dedup_incident_decisions_total",
+    "Decisions on incidents by kind: many joined is an event under way.",
+    ["change"],
+)
 WAITING_CALLS = Gauge(
     "mawja_dedup_waiting_calls",
     "Calls whose events came before their contact: stays up when a source sends no contacts.",
     ["partition"],
+)
+SLOW_BACKLOG = Gauge(
+    "mawja_dedup_slow_backlog_seconds",
+    "How long the group of 5 contacts or more that waits longest has waited for its meaning.",
 )
 OUTREACH = Counter("mawja_outreach_effects_total", "Messages and callbacks by step.", ["step"])
 CALLBACKS_DUE = Gauge(
