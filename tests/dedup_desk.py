@@ -9,6 +9,7 @@ from mawja.intake.v1 import events_pb2 as intake_pb2
 
 from services.dedup import data
 from services.dedup.cases import Cases, Decision
+from services.dedup.reading import Reading
 from services.runtime import ids
 
 RULES = data.rules()
@@ -63,7 +64,9 @@ class Desk:
             **given,
         }
         contact = intake_pb2.ContactAccepted(**fields)
-        return self._took(self.cases.contact(contact, shape, language, self._at("contact"), NOW))
+        return self._took(
+            self.cases.contact(contact, Reading(language, shape), self._at("contact"), NOW)
+        )
 
     def call(
         self,

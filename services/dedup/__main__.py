@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterable
 
 from mawja.dedup.v1 import service_pb2_grpc
 
-from services.dedup import catalogue, data, languages, views
-from services.dedup.server import DedupServicer, decision_of
+from services.dedup import catalogue, data, languages, learnt, views
+from services.dedup.incidents import wiring
+from services.dedup.incidents.server import IncidentServicer
+from services.dedup.reading import Limits, Reader
+from services.dedup.server import decision_of
 from services.dedup.worker import PLAN, Dedup
 from services.runtime.consume import Worker
 from services.runtime.replies import Replies
@@ -20,12 +23,22 @@ from services.runtime.work import Context
 async def build(service: Service) -> None:
     """Adds dedup's server and worker to the process."""
     settings = service.settings
-    rules, spoken = data.rules(), languages.read()
-    services = catalogue.read(settings.catalogue)
+    rules, services = data.rules(), catalogue.read(settings.catalogue)
+    limits = Limits(rules.life_enough, rules.topic_enough, rules.kind_enough)
+    spoken = languages.read()
+    reader = Reader(
+        languages.read(),
+        services.agencies_of,
+        learnt.weights(),
+        limits,
+        service.keyring.word_hash,
+    )
+    trees = learnt.trees()
     shared = data.shared_numbers(settings.shared_numbers, service.keyring)
     replies = Replies(service.redis, service.replica)
     await replies.start()
     service.closing.push_async_callback(replies.stop)
+    incidents = wiring.add(service, spoken, replies)
 
     def work(context: Context) -> Dedup:
         def view(epoch: int, everything: Callable[[], Iterable[Item]]) -> PartitionView:
@@ -34,12 +47,14 @@ async def build(service: Service) -> None:
         return Dedup(
             context,
             rules,
-            spoken,
+            reader,
+            trees,
             shared,
             service.keyring,
             service.producer,
             view,
             replies,
+            incidents.teller,
             worker.fail,
         )
 
@@ -49,10 +64,10 @@ async def build(service: Service) -> None:
     view = Views(service.redis, views.ROOM, settings.partitions)
     changes = Tail(settings, CASE, f"{service.replica}-watch", decision_of)
     service.tasks.append(changes.run)
-    service_pb2_grpc.add_DedupServiceServicer_to_server(
-        DedupServicer(view, replies, service.producer, service.keyring, changes, services),
-        service.server,
-    )
+    servicer = IncidentServicer(
+        view, replies, service.producer, service.keyring, changes, services
+    ).watch_incidents(incidents.view, incidents.changes)
+    service_pb2_grpc.add_DedupServiceServicer_to_server(servicer, service.server)
     service.ready.append(view.whole)
 
 

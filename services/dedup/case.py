@@ -60,6 +60,12 @@ def join(case: Case, contact: intake_pb2.ContactAccepted, language: str) -> None
     case.dialled += contact.channel in VOICE
 
 
+def told(case: Case, triage: events_pb2.Triage) -> None:
+    """What a contact's text says. Danger stays until a person says otherwise."""
+    case.triage.CopyFrom(triage)
+    case.life_safety = case.life_safety or triage.life_safety
+
+
 def reopen(case: Case) -> None:
     """Makes a resolved case anybody's again."""
     case.state = OPEN

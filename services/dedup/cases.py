@@ -5,8 +5,6 @@ decisions into an empty state gives the same state again. The log is the truth: 
 taken as it stands there, whatever today's rules would say.
 """
 
-from collections.abc import Sequence
-
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2
 from mawja.intake.v1 import events_pb2 as intake_pb2
@@ -21,16 +19,25 @@ from services.dedup.contacts import NONE, Contacts
 from services.dedup.known import Known, key_of, uuid_of
 from services.dedup.linking import Linking
 from services.dedup.match import Rules
+from services.dedup.need import Trees
+from services.dedup.reading import Reading
 from services.dedup.reversing import Reversing
+from services.dedup.signs import unpack
 from services.dedup.tally import Row, Tallies
 
 Decision = events_pb2.CaseDecision
 
 
 class Cases:
-    """The state of one partition. `shared`: hashes of numbers that are known to be shared."""
+    """The state of one partition. `shared`: hashes of numbers that are known to be shared.
+    Without `trees` texts are compared by their words alone."""
 
-    def __init__(self, rules: Rules, shared: frozenset[bytes] = frozenset()) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        shared: frozenset[bytes] = frozenset(),
+        trees: Trees | None = None,
+    ) -> None:
         self.rules = rules
         self.contacts = Contacts()
         self.tallies = Tallies(rules.tally_keep)
@@ -48,7 +55,7 @@ class Cases:
         self._reversing = Reversing(self.known, self.contacts, self.calls, self.tallies, self.notes)
         self.apart = self._reversing.apart
         """Which cases a person has parted."""
-        self._linking = Linking(rules, self.known, shared)
+        self._linking = Linking(rules, self.known, shared, trees)
 
     def __len__(self) -> int:
         return len(self.known)
@@ -96,25 +103,26 @@ class Cases:
     def contact(
         self,
         contact: intake_pb2.ContactAccepted,
-        shape: Sequence[int],
-        language: str,
+        reading: Reading,
         at: common_pb2.Input,
         now_ms: int,
     ) -> Decision:
-        """Decides on a contact. `shape` and `language`: of its text, "" when it does not show."""
+        """Decides on a contact, whose text was read."""
         key = key_of(contact.contact_id)
         known = self.contacts.number_of.get(key)
         if known is not None:
             return self._repeated_contact(known, at, now_ms)
-        language = contact.language or language
-        number, link = self._linking.place(contact, frozenset(shape), language)
+        language = contact.language or reading.language
+        number, link = self._linking.place(contact, reading, language)
         opened = number == len(self.known)
         decision = Decision(
             input=at,
             change=events_pb2.CASE_CHANGE_OPENED if opened else events_pb2.CASE_CHANGE_LINKED,
             link=link,
             decided_ms=now_ms,
-            shape=shape,
+            shape=reading.shape,
+            signs=reading.signs.pack(),
+            triage=reading.triage,
         )
         case, before = decision.case, None
         if opened:
@@ -124,6 +132,8 @@ class Cases:
             before = stating.listing(case)
             stating.join(case, contact, language)
             across.heard(contact, case, decision)
+        if reading.triage is not None:
+            stating.told(case, reading.triage)
         link = decision.link
         link.line = contact.line
         link.agency = contact.agency or case.agency
@@ -254,13 +264,13 @@ class Cases:
 
     def _take_contact(self, number: int, key: bytes, decision: Decision) -> list[Effect]:
         """Counts the contact of a decision in; what it and its waiting calls mean for the case."""
-        link = decision.link
+        link, signs = decision.link, unpack(decision.signs)
         opened = number == len(self.known)
         if opened:
-            self.known.add(decision.case, decision.shape)
+            self.known.add(decision.case, decision.shape, signs)
             self.calls.case_opened()
         else:
-            self.known.add_words(number, decision.shape)
+            self.known.add_words(number, decision.shape, signs)
         row = self.tallies.row(Row(link.line, link.agency, link.topic, link.language, link.channel))
         voice = link.channel in VOICE
         reconnect = voice and not opened and self.calls.reconnects(number, link.event_ms)

@@ -14,16 +14,11 @@ from typing import Any
 
 from mawja.common.v1 import common_pb2
 
+from services.dedup.kinds import KINDS
 from services.runtime.errors import ConfigError
 from services.runtime.spans import span_ms
 from services.runtime.yamls import texts_of, yaml_files, yaml_of
 
-KINDS: Mapping[str, common_pb2.ContactKind.ValueType] = {
-    "enquiry": common_pb2.CONTACT_KIND_ENQUIRY,
-    "complaint": common_pb2.CONTACT_KIND_COMPLAINT,
-    "request": common_pb2.CONTACT_KIND_REQUEST,
-    "feedback": common_pb2.CONTACT_KIND_FEEDBACK,
-}
 SHOWN_IN = ("ar", "en")
 """Languages that names and steps must have."""
 _NEEDED = {"name", "kind", "first_step", "resolve", "steps", "words"}
@@ -69,6 +64,11 @@ class Catalogue:
             for agency in self.agencies.values()
             for service in agency.services
         }
+
+    @property
+    def agencies_of(self) -> Mapping[str, str]:
+        """The agency in charge of each service."""
+        return {code: service.agency for code, service in self.services.items()}
 
     def agency_of(self, service: str) -> str:
         """The agency in charge of a service; "" when the service is not known."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from services.dedup import words
 from services.dedup.case import Case
+from services.dedup.signs import NONE, CaseSigns, Signs, unpack_case
 
 # A person's cases that a contact is held against, the latest first.
 _CANDIDATES = 32
@@ -28,6 +29,8 @@ class Known:
     def __init__(self) -> None:
         self.shapes: list[bytes] = []
         """The words of each case's contacts, packed."""
+        self.signs: list[bytes] = []
+        """What the words of each case's contacts are signs of, packed (`signs.CaseSigns`)."""
         self.of_person: dict[bytes, int | list[int]] = {}
         """The case of a person, or their cases in order of opening."""
         self._cases: list[bytes] = []
@@ -47,11 +50,12 @@ class Known:
         except ValueError:
             return None
 
-    def add(self, case: Case, shape: Sequence[int]) -> None:
+    def add(self, case: Case, shape: Sequence[int], signs: Signs = NONE) -> None:
         """A case that was opened now. It stands as soon as it is stored."""
         number = len(self._cases)
         self._cases.append(b"")
         self.shapes.append(words.pack(shape))
+        self.signs.append(CaseSigns().joined(signs).pack())
         self._number_of[key_of(case.case_id)] = number
         if not case.person:
             return
@@ -63,8 +67,10 @@ class Known:
         else:
             cases.append(number)
 
-    def add_words(self, number: int, shape: Sequence[int]) -> None:
-        """A further contact of the case has these words."""
+    def add_words(self, number: int, shape: Sequence[int], signs: Signs = NONE) -> None:
+        """A further contact of the case has these words and signs."""
+        if signs.services:
+            self.signs[number] = unpack_case(self.signs[number]).joined(signs).pack()
         if shape:
             merged = words.bounded([*words.unpack(self.shapes[number]), *shape])
             self.shapes[number] = words.pack(merged)

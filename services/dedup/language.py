@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from services.dedup.words import stem
+from services.dedup.stems import stem
 
 Words = tuple[str, ...]
 """A word, or a phrase in the order of its words, in one spelling."""

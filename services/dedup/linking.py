@@ -14,18 +14,25 @@ from services.dedup import match, words
 from services.dedup.case import Case
 from services.dedup.known import Known
 from services.dedup.match import Rules, Side
+from services.dedup.need import Trees, seen_of, signs_of
+from services.dedup.reading import Reading
+from services.dedup.signs import unpack_case as signs_unpacked
 
 
 class Linking:
-    """Decides on the place of contacts. `shared`: hashes of numbers that are known to be shared."""
+    """Decides on the place of contacts. `shared`: hashes of numbers that are known to be shared.
+    Without `trees` texts are compared by their words alone."""
 
-    def __init__(self, rules: Rules, known: Known, shared: frozenset[bytes]) -> None:
+    def __init__(
+        self, rules: Rules, known: Known, shared: frozenset[bytes], trees: Trees | None
+    ) -> None:
         self._rules = rules
+        self._trees = trees
         self._known = known
         self._shared = shared
 
     def place(
-        self, contact: intake_pb2.ContactAccepted, shape: frozenset[int], language: str
+        self, contact: intake_pb2.ContactAccepted, reading: Reading, language: str
     ) -> tuple[int, events_pb2.Link]:
         """The case that the contact joins, or the number of the next one, and why."""
         found, why = None, "no number: a case of its own"
@@ -46,10 +53,11 @@ class Linking:
                 open=True,
                 first_ms=contact.event_ms,
                 last_ms=contact.event_ms,
-                shape=shape,
+                shape=frozenset(reading.shape),
             )
             shared = contact.person in self._shared or self._looks_shared(sides, contact.event_ms)
-            found, refusal = match.best(side, sides, self._rules, shared)
+            likely = self._likely(side, reading, candidates, sides)
+            found, refusal = match.best(side, sides, self._rules, shared, likely)
             why = f"a need of its own: {refusal}"
         link = events_pb2.Link(
             contact_id=contact.contact_id,
@@ -60,6 +68,31 @@ class Linking:
             channel=contact.channel,
         )
         return candidates[found.index] if found else len(self._known), link
+
+    def _likely(
+        self, side: Side, reading: Reading, candidates: Sequence[int], sides: Sequence[Side]
+    ) -> list[float | None]:
+        """How likely the text is about each case; None where one of them has no text."""
+        if self._trees is None or not reading.signs.services:
+            return [None] * len(sides)
+        latest = max(case.last_ms for case in sides)
+        found: list[float | None] = []
+        for number, case in zip(candidates, sides, strict=True):
+            signs = signs_unpacked(self._known.signs[number])
+            if not signs.texts:
+                found.append(None)
+                continue
+            seen = seen_of(
+                reading.rarity,
+                side.shape,
+                case.shape,
+                gap_ms=side.first_ms - case.last_ms,
+                since_first_ms=side.first_ms - case.first_ms,
+                latest=case.last_ms == latest,
+                cases=len(sides),
+            )
+            found.append(self._trees.likely(signs_of(reading.signs, signs, seen)))
+        return found
 
     def _looks_shared(self, sides: Sequence[Side], event_ms: int) -> bool:
         rules = self._rules

@@ -26,6 +26,11 @@ class Rules:
     text_same: float
     text_alike: float
     text_different: float
+    need_same: float
+    need_other: float
+    life_enough: float
+    topic_enough: float
+    kind_enough: float
     shared_cases: int
     shared_window: int
     answer_target: int
@@ -76,18 +81,23 @@ class Match:
 
 
 def best(
-    contact: Side, cases: Sequence[Side], rules: Rules, shared: bool
+    contact: Side,
+    cases: Sequence[Side],
+    rules: Rules,
+    shared: bool,
+    likely: Sequence[float | None] | None = None,
 ) -> tuple[Match | None, str]:
     """The case that the contact joins, or None; and why it does not join the likeliest other.
 
     The highest score wins; of equals an open one, then the one last heard of, then the later in
-    `cases`. `shared`: the number is known to be used by many people.
+    `cases`. `shared`: the number is known to be used by many people. `likely`: how likely the text
+    is about each case (`need`), None where that can't be told.
     """
     match: Match | None = None
     best_rank = (0.0, False, 0)
     refusal = ""
     for index, case in enumerate(cases):
-        verdict = compare(contact, case, rules, shared)
+        verdict = compare(contact, case, rules, shared, likely[index] if likely else None)
         if verdict.score <= 0:
             refusal = verdict.reason
             continue
@@ -97,7 +107,9 @@ def best(
     return match, refusal
 
 
-def compare(contact: Side, case: Side, rules: Rules, shared: bool) -> Verdict:
+def compare(
+    contact: Side, case: Side, rules: Rules, shared: bool, likely: float | None = None
+) -> Verdict:
     """Whether a contact and a case of the same number are the same need."""
     if contact.drill != case.drill:
         return Verdict(0, "a rehearsal and the real thing")
@@ -153,9 +165,12 @@ def compare(contact: Side, case: Side, rules: Rules, shared: bool) -> Verdict:
         what = "topic" if same_topic else "agency"
         if not shorter:
             return Verdict(0.95 if same_topic else 0.85, f"same number, same {what}, {when}")
+        if likely is not None and not same_topic and likely < rules.need_other:
+            return Verdict(0, f"same number and agency, another need by its words ({told})")
         # Words of two languages can't be held against each other.
         if (
-            speaks
+            likely is None
+            and speaks
             and share < rules.text_different
             and not same_topic
             and _spelling(contact.language) == _spelling(case.language)
@@ -163,6 +178,10 @@ def compare(contact: Side, case: Side, rules: Rules, shared: bool) -> Verdict:
             return Verdict(0, f"same number and agency, other words ({told})")
         score = round(0.85 + 0.1 * share, 2)
         return Verdict(score, f"same number, same {what}, {told}, {when}")
+    if likely is not None:
+        if likely >= rules.need_same:
+            return Verdict(round(likely, 2), f"same number, goes on about it by its words, {when}")
+        return Verdict(0, "same number, another need by its words")
     if shorter:
         if speaks and share >= rules.text_alike:
             return Verdict(round(0.7 + 0.2 * share, 2), f"same number, {told}, {when}")

@@ -9,7 +9,7 @@ and s; k, kh, q, g and gh) is one class. Pure; input is in one spelling (`normal
 import unicodedata
 from functools import lru_cache
 
-from services.dedup.words import stem
+from services.dedup.stems import stem
 
 _ARABIC = {
     **dict.fromkeys("بپ", "b"),

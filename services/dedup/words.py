@@ -12,6 +12,8 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping
 
 from services.dedup.normalise import normalise
+from services.dedup.sound import sound
+from services.dedup.stems import stem
 
 LONGEST_SHAPE = 64
 MOST_CODES = 16
@@ -23,14 +25,11 @@ _TOKEN = re.compile(
     r"[a-z0-9]*[0-9][a-z0-9]*|[a-z]+"
     r"|(?:[^\W\d_a-z]|[\u0900-\u0963\u0970-\u09e3\u09f0-\u0d65\u0d70-\u0dff])+"
 )
-# The Arabic article, alone or after one letter that is written together with it.
-_ARTICLES = ("وال", "بال", "كال", "فال", "لل", "ال")
-_SHORTEST_STEM = 3
 _CODE_DIGITS = 5
 _CODE_DIGITS_WITH_LETTERS = 3
-_ARTICLE_STARTS = frozenset(article[0] for article in _ARTICLES)
 _DIGITS = re.compile("[0-9]")
 _NOTHING = 0
+_LEAST_SOUND = 3
 _MOST_MET = 100_000
 
 
@@ -45,16 +44,6 @@ def is_code(token: str) -> bool:
     if digits == len(token):
         return digits >= _CODE_DIGITS
     return digits >= _CODE_DIGITS_WITH_LETTERS
-
-
-def stem(token: str) -> str:
-    """The token without the Arabic article; other words as they are."""
-    if token[0] not in _ARTICLE_STARTS:
-        return token
-    for article in _ARTICLES:
-        if token.startswith(article) and len(token) - len(article) >= _SHORTEST_STEM:
-            return token[len(article) :]
-    return token
 
 
 class Shaper:
@@ -73,8 +62,15 @@ class Shaper:
 
     def shape(self, text: str) -> list[int]:
         """The shape of a text, sorted; empty when it has no content words."""
-        met, numbers = self._met, set()
-        for token in tokens(text):
+        return self.read(tokens(text), lambda _: 0.0)[0]
+
+    def read(
+        self, said: Iterable[str], rarity: Callable[[str], float]
+    ) -> tuple[list[int], dict[int, float]]:
+        """The shape of a text's tokens, and of each of its words that is no code what `rarity`
+        gives for the token."""
+        met, found = self._met, dict[int, float]()
+        for token in said:
             number = met.get(token)
             if number is None:
                 number = self._number(token)
@@ -82,9 +78,10 @@ class Shaper:
                     if len(met) >= _MOST_MET:
                         met.clear()
                     met[token] = number
-            numbers.add(number)
-        numbers.discard(_NOTHING)
-        return bounded(numbers)
+            if number != _NOTHING and number not in found:
+                found[number] = 0.0 if number & CODE else rarity(token)
+        shape = bounded(found)
+        return shape, {number: found[number] for number in shape if not number & CODE}
 
     def _number(self, token: str) -> int:
         if is_code(token):
@@ -92,8 +89,14 @@ class Shaper:
         word = stem(token)
         if word in self._stop or (len(token) == 1 and not token.isdigit()):
             return _NOTHING
-        meaning = self._alike.get(token) or self._alike.get(word, word)
-        return self._word_hash(meaning) & _WORD or 1
+        meaning = self._alike.get(token) or self._alike.get(word)
+        return self._word_hash(meaning or _heard(token) or word) & _WORD or 1
+
+
+def _heard(token: str) -> str:
+    """How a word without a known meaning sounds: a place is written in many scripts."""
+    said = sound(token)
+    return f"~{said}" if len(said) >= _LEAST_SOUND else ""
 
 
 def bounded(hashes: Iterable[int]) -> list[int]:

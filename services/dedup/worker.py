@@ -12,16 +12,17 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 
 from mawja.common.v1 import common_pb2
-from mawja.dedup.v1 import events_pb2
+from mawja.dedup.v1 import events_pb2, needs_pb2
 
 from services.dedup import inputs, views
 from services.dedup.cases import Cases, Decision
 from services.dedup.changes import Changes
-from services.dedup.identify import Identifier
-from services.dedup.language import Language, meanings, stop_stems
 from services.dedup.match import Rules
+from services.dedup.need import Trees
+from services.dedup.reading import Reader
+from services.dedup.stating import stated
+from services.dedup.telling import Teller
 from services.dedup.views import Listing
-from services.dedup.words import Shaper
 from services.runtime import log, metrics, trace
 from services.runtime.clock import now_ms
 from services.runtime.errors import Poison, Stop
@@ -60,30 +61,33 @@ class Dedup:
         self,
         context: Context,
         rules: Rules,
-        languages: Sequence[Language],
+        reader: Reader,
+        trees: Trees,
         shared: frozenset[bytes],
         keyring: Keyring,
         producer: Producer,
         view: Callable[[int, Callable[[], Iterable[Item]]], PartitionView],
         replies: Replies,
+        teller: Teller,
         fail: Callable[[BaseException], None],
     ) -> None:
-        self.cases = Cases(rules, shared)
+        self.cases = Cases(rules, shared, trees)
         self._context = context
         self._partition = context.partition
         self._log = context.logs[CASE.name]
-        self._identifier = Identifier(languages)
-        self._shaper = Shaper(keyring.word_hash, stop_stems(languages), meanings(languages))
+        self._reader = reader
         self._keyring = keyring
         self._producer = producer
         self._make_view = view
         self._view: PartitionView | None = None
         self._replies = replies
+        self._teller = teller
         self._fail = fail
         self._positions: dict[str, int] = {}
         self._settled: dict[str, int] = {}
         self._again = Changes(again=True)
         self._follow_ups: list[events_pb2.FollowUp] = []
+        self._untold: list[needs_pb2.NeedStated] = []
         self._ticker: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         # Decided, but perhaps not in the log: nothing of it may be stated.
@@ -103,6 +107,7 @@ class Dedup:
         if fresh:
             self._again.add(decision, record.offset, Listing.MOVES)
             self._follow_ups += decision.follow_ups
+            self._untold += stated(decision)
 
     def resume(self, topic: str) -> tuple[int, int]:
         """One after the highest decided offset of `topic`."""
@@ -123,6 +128,8 @@ class Dedup:
         self._again = Changes()
         await self._follow_up(self._follow_ups)
         self._follow_ups = []
+        await self._teller.tell(self._untold)
+        self._untold = []
         await self._state()
         self._ticker = asyncio.create_task(self._tick())
 
@@ -140,6 +147,7 @@ class Dedup:
                 changes.add(decision, offset, Listing.MOVES if moved else Listing.STAYS)
                 self.cases.through = offset
             await self._follow_up([f for d, _ in decisions for f in d.follow_ups])
+            await self._teller.tell([need for d, _ in decisions for need in stated(d)])
             for change, count in Counter(d.change for d, _ in decisions).items():
                 metrics.DECISIONS.labels(_name(change)).inc(count)
             metrics.WAITING_CALLS.labels(self._partition).set(self.cases.waiting)
@@ -186,13 +194,16 @@ class Dedup:
         if source == CONTACT_ACCEPTED.name:
             contact = inputs.contact(value)
             text = self._text(contact.sealed_text)
-            shown = self._shaper.shape(text) if text else []
-            language = contact.language or self._identifier.identify(text).code
-            return self.cases.contact(contact, shown, language, at, at_ms), ""
+            reading = self._reader.read(text, contact.language)
+            decision = self.cases.contact(contact, reading, at, at_ms)
+            self._teller.put(decision, text, contact.sealed_text)
+            return decision, ""
         if source == CALL_EVENT.name:
             return self.cases.call(inputs.call(value), at, at_ms), ""
         command = inputs.command(value)
-        return self.cases.command(command, at, at_ms), command.envelope.reply_to
+        decision = self.cases.command(command, at, at_ms)
+        self._teller.put(decision)
+        return decision, command.envelope.reply_to
 
     def _text(self, sealed: bytes) -> str:
         try:

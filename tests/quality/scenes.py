@@ -130,7 +130,7 @@ class Example:
 def examples() -> tuple[Example, ...]:
     """The texts to learn from. Raises ValueError naming file, line and rule."""
     found = []
-    for path in sorted((FOLDER / "train").glob("*.tsv")):
+    for path in sorted((FOLDER / "train").glob("[ls]*.tsv")):
         for line, row in _rows(path):
             where = f"{path.name}, line {line}"
             _check(where, "style", row["style"], tuple(STYLES))

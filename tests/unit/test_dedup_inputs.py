@@ -12,6 +12,7 @@ from mawja.intake.v1 import events_pb2 as intake_pb2
 
 from services.dedup import data, inputs
 from services.dedup.cases import Cases, Decision
+from services.dedup.reading import NOTHING
 from services.runtime import ids
 from services.runtime.errors import Poison
 
@@ -27,7 +28,7 @@ def decided(value: bytes) -> list[Decision]:
     at = common_pb2.Input(topic="t", offset=0)
     made = []
     with suppress(Poison):
-        made.append(cases.contact(inputs.contact(value), [], "", at, NOW))
+        made.append(cases.contact(inputs.contact(value), NOTHING, at, NOW))
     with suppress(Poison):
         made.append(cases.call(inputs.call(value), at, NOW))
     with suppress(Poison):

@@ -8,7 +8,7 @@ import pytest
 from services.dedup import languages
 from services.dedup.identify import Identifier
 from services.dedup.language import stop_stems
-from services.dedup.words import stem
+from services.dedup.stems import stem
 from services.runtime.errors import ConfigError
 from tests.quality import scenes as authored
 

@@ -18,6 +18,7 @@ from mawja.intake.v1 import events_pb2 as intake_pb2
 from services.dedup import data
 from services.dedup.cases import Cases, Decision
 from services.dedup.contacts import Contacts
+from services.dedup.reading import NOTHING
 from services.runtime import ids
 
 RULES = data.rules()
@@ -70,7 +71,7 @@ def command(n: int, case_of: int, action: str) -> bytes:
 def decide(cases: Cases, topic: str, offset: int, value: bytes) -> Decision:
     at = common_pb2.Input(topic=topic, offset=offset)
     if topic == "contact":
-        return cases.contact(intake_pb2.ContactAccepted.FromString(value), [], "", at, NOW)
+        return cases.contact(intake_pb2.ContactAccepted.FromString(value), NOTHING, at, NOW)
     if topic == "call":
         return cases.call(intake_pb2.CallEvent.FromString(value), at, NOW)
     return cases.command(events_pb2.CaseCommand.FromString(value), at, NOW)

@@ -1,6 +1,5 @@
 """Held against a generated surge, whose truth is known: no need split, none merged wrongly."""
 
-import zlib
 from collections import Counter, defaultdict
 from functools import cache
 from hashlib import blake2b
@@ -12,26 +11,18 @@ from mawja.intake.v1 import events_pb2 as intake_pb2
 from loadtests.people import switchboards
 from loadtests.steps import Submit
 from loadtests.surge import script
-from services.dedup import data, languages
+from services.dedup import catalogue, data, languages, learnt, model
 from services.dedup.cases import Cases
-from services.dedup.identify import Identifier
-from services.dedup.language import meanings, stop_stems
-from services.dedup.words import Shaper
+from services.dedup.reading import Limits, Reader
 from services.runtime import ids
 
 RULES = data.rules()
-LANGUAGES = languages.read()
-IDENTIFIER = Identifier(LANGUAGES)
 NOW = 1_800_000_000_000
 CALLS = 3_000
 
 
 def person(number: str | None) -> bytes:
     return blake2b(number.encode(), digest_size=16).digest() if number else b""
-
-
-def hashed(word: str) -> int:
-    return zlib.crc32(word.encode())
 
 
 def contact(step: Submit) -> intake_pb2.ContactAccepted:
@@ -56,16 +47,15 @@ def contact(step: Submit) -> intake_pb2.ContactAccepted:
 def decided(seed: int) -> list[tuple[Submit, str, str]]:
     """(what was sent, its case, its language), without call events."""
     shared = frozenset(person(number) for number in switchboards(seed, CALLS))
-    cases = Cases(RULES, shared)
+    cases = Cases(RULES, shared, learnt.trees())
     made = []
-    shaper = Shaper(hashed, stop_stems(LANGUAGES), meanings(LANGUAGES))
+    limits = Limits(RULES.life_enough, RULES.topic_enough, RULES.kind_enough)
+    reader = Reader(languages.read(), catalogue.read().agencies_of, learnt.weights(), limits, model.plain_hash)
     for offset, step in enumerate(script("covid-78k", calls=CALLS, seed=seed)):
         if isinstance(step, Submit):
-            text = step.text or ""
-            language = IDENTIFIER.identify(text).code
+            reading = reader.read(step.text or "", step.language or "")
             at = common_pb2.Input(topic="t", offset=offset)
-            shown = shaper.shape(text)
-            decision = cases.contact(contact(step), shown, language, at, NOW)
+            decision = cases.contact(contact(step), reading, at, NOW)
             made.append((step, decision.case.case_id, decision.link.language))
     return made
 

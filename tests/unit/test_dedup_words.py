@@ -176,6 +176,7 @@ def test_words_of_one_meaning_are_one_word(one: str, other: str) -> None:
     assert shaped(one) & shaped(other)
 
 
-def test_what_means_nothing_here_is_taken_as_it_is() -> None:
+def test_what_means_nothing_here_is_taken_as_it_sounds() -> None:
     assert len(shaped("زعفران")) == 1
-    assert not shaped("زعفران") & shaped("saffron")
+    assert shaped("زعفران") == shaped("saffron")
+    assert not shaped("زعفران") & shaped("turmeric")

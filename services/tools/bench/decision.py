@@ -6,8 +6,11 @@ from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2 as dedup_pb2
 from mawja.intake.v1 import events_pb2
 
-from services.dedup import data
+from services.dedup import data, learnt
 from services.dedup.cases import Cases
+from services.dedup.reading import Reading
+from services.dedup.signs import unpack
+from services.dedup.words import CODE
 from services.runtime.clock import now_ms
 from services.runtime.own import Record
 from services.runtime.scan import Scan
@@ -21,7 +24,7 @@ def decide(done: Run) -> None:
     """The pure decision on contacts that are read already, in this process."""
     done.progress.update("deciding alone …")
     contacts: dict[tuple[int, int], events_pb2.ContactAccepted] = {}
-    prepared: list[tuple[events_pb2.ContactAccepted, list[int], str]] = []
+    prepared: list[tuple[events_pb2.ContactAccepted, Reading]] = []
 
     def read(record: Record) -> None:
         contacts[record.partition, record.offset] = events_pb2.ContactAccepted.FromString(
@@ -33,18 +36,25 @@ def decide(done: Run) -> None:
         decision = dedup_pb2.CaseDecision.FromString(record.value or b"")
         found = contacts.get((record.partition, decision.input.offset))
         if found is not None and decision.HasField("link") and len(prepared) < _PURE_CONTACTS:
-            prepared.append((found, list(decision.shape), decision.link.language))
+            shape = list(decision.shape)
+            known = Reading(
+                decision.link.language,
+                shape,
+                dict.fromkeys((one for one in shape if not one & CODE), 1.0),
+                unpack(decision.signs),
+            )
+            prepared.append((found, known))
 
     for topic, take in ((CONTACT_ACCEPTED, read), (CASE, shown)):
         with Scan(done.parts.kafka, (topic,)) as scan:
             scan.advance(take)
     if not prepared:
         return
-    now = now_ms()
+    now, trees = now_ms(), learnt.trees()
     for _ in range(ROUNDS):
-        cases = Cases(data.rules())
+        cases = Cases(data.rules(), trees=trees)
         before_s = process_time()
-        for offset, (one, shape, language) in enumerate(prepared):
+        for offset, (one, reading) in enumerate(prepared):
             at = common_pb2.Input(topic=CONTACT_ACCEPTED.name, offset=offset)
-            cases.contact(one, shape, language, at, now)
+            cases.contact(one, reading, at, now)
         done.note("dedup.decide_per_s_per_core", len(prepared) / (process_time() - before_s))

@@ -644,7 +644,7 @@ class CaseDecision(_message.Message):
     FOLLOW_UPS_FIELD_NUMBER: _builtins.int
     OWED_FIELD_NUMBER: _builtins.int
     OTHER_OWED_FIELD_NUMBER: _builtins.int
-    NEED_FIELD_NUMBER: _builtins.int
+    NEEDS_FIELD_NUMBER: _builtins.int
     change: Global___CaseChange.ValueType
     """What it was about."""
     decided_ms: _builtins.int
@@ -722,9 +722,9 @@ class CaseDecision(_message.Message):
         """The same of `other`."""
 
     @_builtins.property
-    def need(self) -> _needs_pb2.NeedStated:
-        """What is stated of the case to dedup.need.v1 because of this decision, without `shape`, which
-        stands above; absent when nothing is.
+    def needs(self) -> _containers.RepeatedCompositeFieldContainer[_needs_pb2.NeedStated]:
+        """What is stated to dedup.need.v1 because of this decision, each without `shape`: that of the
+        first is the one above.
         """
 
     def __init__(
@@ -747,11 +747,11 @@ class CaseDecision(_message.Message):
         follow_ups: _abc.Iterable[Global___FollowUp] | None = ...,
         owed: Global___OwedCall | None = ...,
         other_owed: Global___OwedCall | None = ...,
-        need: _needs_pb2.NeedStated | None = ...,
+        needs: _abc.Iterable[_needs_pb2.NeedStated] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "input", b"input", "link", b"link", "need", b"need", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "triage", b"triage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "input", b"input", "link", b"link", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "triage", b"triage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "change", b"change", "decided_ms", b"decided_ms", "follow_ups", b"follow_ups", "input", b"input", "link", b"link", "moved", b"moved", "need", b"need", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "shape", b"shape", "signs", b"signs", "triage", b"triage", "waited", b"waited"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "change", b"change", "decided_ms", b"decided_ms", "follow_ups", b"follow_ups", "input", b"input", "link", b"link", "moved", b"moved", "needs", b"needs", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "shape", b"shape", "signs", b"signs", "triage", b"triage", "waited", b"waited"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

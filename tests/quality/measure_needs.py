@@ -1,0 +1,94 @@
+"""How well the same need of the same person is recognised, by text alone: as dedup would decide.
+
+Every person of every scene has a number of their own; no contact names an agency, so that only what
+is written can tell. A pair counts for a level by `scenes.truth`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from mawja.common.v1 import common_pb2
+from mawja.intake.v1 import events_pb2
+
+from services.dedup import catalogue, data, languages, learnt, model
+from services.dedup.cases import Cases
+from services.dedup.match import Rules
+from services.dedup.reading import Limits, Reader
+from services.runtime import ids
+from tests.quality.scenes import Contact, Pair, Scene, Truth, pairs
+
+START_MS = 1_800_000_000_000
+_MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a contact was put. `life`: whether its case was marked as a life in danger then, and
+    whether its own text was."""
+
+    case: str
+    life: bool
+    text_life: bool
+    topic: str
+    topic_confidence: float
+
+
+def reader(rules: Rules) -> Reader:
+    """Dedup's reader, with a hash that needs no key."""
+    limits = Limits(rules.life_enough, rules.topic_enough, rules.kind_enough)
+    return Reader(
+        languages.read(), catalogue.read().agencies_of, learnt.weights(), limits, model.plain_hash
+    )
+
+
+def placed(scenes: Sequence[Scene], rules: Rules | None = None) -> dict[tuple[str, str], Placed]:
+    """What dedup decides on every contact, by scene and contact."""
+    rules = rules or data.rules()
+    read, trees = reader(rules), learnt.trees()
+    found: dict[tuple[str, str], Placed] = {}
+    for scene in scenes:
+        cases = Cases(rules, trees=trees)
+        for offset, one in enumerate(scene.contacts):
+            at = common_pb2.Input(topic="quality", offset=offset)
+            reading = read.read(one.text)
+            decision = cases.contact(_accepted(one), reading, at, START_MS)
+            said = decision.triage
+            found[scene.id, one.id] = Placed(
+                decision.case.case_id,
+                decision.case.life_safety,
+                said.life_safety,
+                said.topic,
+                said.topic_confidence,
+            )
+    return found
+
+
+def _accepted(one: Contact) -> events_pb2.ContactAccepted:
+    at_ms = START_MS + one.minutes * _MINUTE_MS
+    return events_pb2.ContactAccepted(
+        contact_id=ids.contact_id(one.scene, one.id),
+        person=blake2b(f"{one.scene}/{one.person}".encode(), digest_size=16).digest(),
+        channel=common_pb2.CHANNEL_WEB,
+        event_ms=at_ms,
+        accepted_ms=at_ms,
+    )
+
+
+def judged(
+    scenes: Sequence[Scene], found: dict[tuple[str, str], Placed]
+) -> list[tuple[Pair, bool]]:
+    """Every labelled pair, and whether both were put into one case."""
+    return [
+        (
+            pair,
+            found[pair.first.scene, pair.first.id].case
+            == found[pair.second.scene, pair.second.id].case,
+        )
+        for pair in pairs(scenes)
+    ]
+
+
+def false_merges(judgements: Sequence[tuple[Pair, bool]]) -> list[Pair]:
+    """Pairs of two needs that were put into one case."""
+    return [pair for pair, together in judgements if together and pair.truth is not Truth.SAME_NEED]
