@@ -13,7 +13,7 @@ from mawja.intake.v1 import events_pb2 as intake_pb2
 from services.dedup.known import key_of
 from services.runtime.errors import Poison
 
-_LATEST_MS = 253_402_300_799_999
+LATEST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 _LONGEST_MS = 10 * 86_400_000
 _PERSON_BYTES = (0, 16)
@@ -22,8 +22,8 @@ _M = TypeVar("_M", bound=Message)
 
 def contact(value: bytes) -> intake_pb2.ContactAccepted:
     """An accepted contact. Raises Poison."""
-    read = _decode(intake_pb2.ContactAccepted(), value)
-    _uuid("contact_id", read.contact_id)
+    read = decoded(intake_pb2.ContactAccepted(), value)
+    uuid("contact_id", read.contact_id)
     _person(read.person)
     _time("event_ms", read.event_ms)
     _time("accepted_ms", read.accepted_ms)
@@ -34,8 +34,8 @@ def contact(value: bytes) -> intake_pb2.ContactAccepted:
 
 def call(value: bytes) -> intake_pb2.CallEvent:
     """A call event. Raises Poison."""
-    read = _decode(intake_pb2.CallEvent(), value)
-    _uuid("contact_id", read.contact_id)
+    read = decoded(intake_pb2.CallEvent(), value)
+    uuid("contact_id", read.contact_id)
     _person(read.person)
     _time("event_ms", read.event_ms)
     if read.state not in intake_pb2.CallState.values() or not read.state:
@@ -48,9 +48,9 @@ def call(value: bytes) -> intake_pb2.CallEvent:
 
 def command(value: bytes) -> events_pb2.CaseCommand:
     """A command. Raises Poison."""
-    read = _decode(events_pb2.CaseCommand(), value)
-    _uuid("envelope.command_id", read.envelope.command_id)
-    _uuid("case_id", read.case_id)
+    read = decoded(events_pb2.CaseCommand(), value)
+    uuid("envelope.command_id", read.envelope.command_id)
+    uuid("case_id", read.case_id)
     _time("envelope.asked_ms", read.envelope.asked_ms)
     if read.WhichOneof("action") is None:
         raise Poison("the command has no action that this version knows")
@@ -62,20 +62,21 @@ def _cases(read: events_pb2.CaseCommand) -> None:
     """The ids and times in the actions that merge and part cases. Raises Poison."""
     action = read.WhichOneof("action")
     if action == "merge":
-        _uuid("merge.source.case_id", read.merge.source.case_id)
+        uuid("merge.source.case_id", read.merge.source.case_id)
     elif action == "split":
         for contact_id in read.split.contact_ids:
-            _uuid("split.contact_ids", contact_id)
+            uuid("split.contact_ids", contact_id)
     elif action == "follow_merge":
-        _uuid("follow_merge.into.case_id", read.follow_merge.into.case_id)
+        uuid("follow_merge.into.case_id", read.follow_merge.into.case_id)
     elif action == "follow_split":
-        _uuid("follow_split.source_id", read.follow_split.source_id)
+        uuid("follow_split.source_id", read.follow_split.source_id)
     elif action == "hear":
-        _uuid("hear.source_id", read.hear.source_id)
+        uuid("hear.source_id", read.hear.source_id)
         _time("hear.event_ms", read.hear.event_ms)
 
 
-def _decode(empty: _M, value: bytes) -> _M:
+def decoded(empty: _M, value: bytes) -> _M:
+    """The message in `value`, read into `empty`. Raises Poison."""
     try:
         empty.ParseFromString(value)
     except DecodeError:
@@ -83,7 +84,8 @@ def _decode(empty: _M, value: bytes) -> _M:
     return empty
 
 
-def _uuid(field: str, value: str) -> None:
+def uuid(field: str, value: str) -> None:
+    """Raises Poison when `value`, of `field`, is not a UUID."""
     try:
         key_of(value)
     except ValueError:
@@ -96,5 +98,5 @@ def _person(value: bytes) -> None:
 
 
 def _time(field: str, value: int) -> None:
-    if not 0 < value <= _LATEST_MS:
+    if not 0 < value <= LATEST_MS:
         raise Poison(f"{field} is not a time")

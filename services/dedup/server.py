@@ -90,10 +90,10 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         self, request: service_pb2.ListCasesRequest, context: "Context"
     ) -> service_pb2.ListCasesResponse:
         """A page of cases."""
-        agency = _agency(request.agency)
+        agency = asked_agency(request.agency)
         index = views.list_index(request.state or views.ANY, agency or views.ANY)
         count = request.page_size or _PAGE
-        place = _parse_token(request.page_token) if request.page_token else None
+        place = parse_token(request.page_token) if request.page_token else None
         page = await self._view.after(index, place, count)
         keys = [views.case_key(uuid_of(member)) for _, member in page]
         found = await self._view.get(*keys) if keys else []
@@ -107,7 +107,7 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         self, request: service_pb2.WatchCasesRequest, context: "Context"
     ) -> AsyncIterator[service_pb2.WatchCasesResponse]:
         """Changes from now on."""
-        agency = _agency(request.agency)
+        agency = asked_agency(request.agency)
         with self._changes.watch() as changes:
             async for decision in changes:
                 both = (decision.case, decision.other)
@@ -282,7 +282,7 @@ def _caller() -> Caller:
     return rpc.CALLER.get()
 
 
-def _agency(asked: str) -> str:
+def asked_agency(asked: str) -> str:
     """The agency to show: the one asked for, or the caller's own; "" for all. Raises Forbidden."""
     caller = _caller()
     if asked and not caller.sees(asked):
@@ -297,12 +297,13 @@ def _shown(case: Case) -> Case:
     return shown
 
 
-def _parse_token(token: str) -> tuple[float, bytes]:
+def parse_token(token: str) -> tuple[float, bytes]:
+    """Where the last page ended: score and member. Raises Invalid."""
     score, _, member = token.partition(".")
     try:
         return float(int(score)), bytes.fromhex(member)
     except ValueError:
-        raise Invalid([Violation("page_token", "must be one that ListCases gave")]) from None
+        raise Invalid([Violation("page_token", "must be one that the last page gave")]) from None
 
 
 def _agency_shown(agency: Agency) -> service_pb2.CatalogueAgency:

@@ -40,6 +40,9 @@ INTAKE_DEAD = Topic("intake.dead-letter.v1", "intake", 30)
 CASE = Topic("dedup.case.v1", "dedup", 400, log=True)
 TALLY = Topic("dedup.tally.v1", "dedup", 30)
 DEDUP_COMMAND = Topic("dedup.command.v1", "dedup", 30)
+NEED = Topic("dedup.need.v1", "dedup", 8)
+INCIDENT = Topic("dedup.incident.v1", "dedup", 30, log=True)
+INCIDENT_COMMAND = Topic("dedup.incident-command.v1", "dedup", 30)
 DEDUP_DEAD = Topic("dedup.dead-letter.v1", "dedup", 30)
 MESSAGE_REQUESTED = Topic("outreach.message-requested.v1", "outreach", 400, log=True)
 CALLBACK = Topic("outreach.callback.v1", "outreach", 400, log=True)
@@ -62,6 +65,9 @@ TOPICS = (
     CASE,
     TALLY,
     DEDUP_COMMAND,
+    NEED,
+    INCIDENT,
+    INCIDENT_COMMAND,
     DEDUP_DEAD,
     MESSAGE_REQUESTED,
     CALLBACK,

@@ -100,6 +100,7 @@ def test_no_number_or_text_leaves_unsealed_in_an_event() -> None:
         "mawja.common.v1.DeadLetter.reason",
         "mawja.broadcast.v1.MessageChange.reason",
         "mawja.dedup.v1.Link.reason",
+        "mawja.dedup.v1.CaseLink.reason",
     }
     found = set()
     seen: set[str] = set()

@@ -2,9 +2,9 @@
 
     python -m tests.quality.fit_incidents
 
-Prints, for each level, the weights of the facts in `evidence.FACTS` (logistic regression by Newton's
-method, quadratic penalty 1) and how well they tell pairs of cases apart on the dev split, which they
-have not seen. Who copies them into levels.yaml chooses the thresholds too.
+Prints, for each level, the weights of the facts in `evidence.FACTS` (logistic regression by
+Newton's method, quadratic penalty 1) and how well they tell pairs of cases apart on the dev split,
+which they have not seen. Who copies them into levels.yaml chooses the thresholds too.
 """
 
 import random
@@ -75,9 +75,15 @@ def told_apart(logits: np.ndarray, truth: np.ndarray) -> list[tuple[float, float
     order = np.argsort(-logits)
     right = np.cumsum(truth[order])
     precision, recall = right / np.arange(1, len(order) + 1), right / max(1, right[-1])
-    places: Sequence[int] = [int(np.searchsorted(recall, r)) for r in (0.2, 0.4, 0.5, 0.6, 0.8, 0.9)]
+    places: Sequence[int] = [
+        int(np.searchsorted(recall, r)) for r in (0.2, 0.4, 0.5, 0.6, 0.8, 0.9)
+    ]
     return [
-        (round(float(logits[order][p]), 2), round(float(precision[p]), 3), round(float(recall[p]), 3))
+        (
+            round(float(logits[order][p]), 2),
+            round(float(precision[p]), 3),
+            round(float(recall[p]), 3),
+        )
         for p in places
     ]
 

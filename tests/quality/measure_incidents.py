@@ -1,4 +1,5 @@
-"""How well incidents are found: the authored set played as it would come, on one day or all at once.
+"""How well incidents are found: the authored set played as it would come, on one day or all at
+once.
 
 Each scene begins at a time of its own on one day (or all begin together); every contact states its
 case as dedup would, with the service that triage would have said: right for two of three. Two
@@ -55,7 +56,7 @@ class Stated:
 
 
 class Stage:
-    """Plays scenes. `wrong`: share of needs with a wrong service; `known`: share with one at all."""
+    """Plays scenes. `wrong`: share of cases with a wrong service; `known`: with one at all."""
 
     def __init__(self, wrong: float = WRONG, known: float = 1.0, seed: int = 1) -> None:
         spoken = languages.read()
@@ -156,14 +157,15 @@ class Share:
 
     def __str__(self) -> str:
         """For people."""
-        return f"P {self.precision:.3f} R {self.recall:.3f} F1 {self.f1:.3f} (n {self.right + self.missed})"
+        of = self.right + self.missed
+        return f"P {self.precision:.3f} R {self.recall:.3f} F1 {self.f1:.3f} (of {of})"
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What came out. `incidents`: all labelled pairs of contacts; `across`: only those of two cases.
+    """What came out. `incidents`: all labelled pairs of contacts; `across`: those of two cases.
     `other_person`, `questions`: pairs of cases by their links. `strangers`: pairs of cases of two
-    scenes in one incident, which are not labelled. """
+    scenes in one incident, which are not labelled."""
 
     incidents: Share
     across: Share
@@ -173,9 +175,7 @@ class Measured:
     groups: int
 
 
-def measure(
-    scenes: Sequence[Scene], at_once: bool = False, stage: Stage | None = None
-) -> Measured:
+def measure(scenes: Sequence[Scene], at_once: bool = False, stage: Stage | None = None) -> Measured:
     """Plays the scenes and compares what was found with the labels."""
     stage = stage or Stage()
     levels = read_levels()
@@ -218,7 +218,9 @@ def compared(scenes: Sequence[Scene], state: Incidents) -> Measured:
         counts = Counter(scene_of[case] for case in group.needs)
         strangers += sum(a * b for a, b in combinations(counts.values(), 2))
     groups = len(list(state.everything()))
-    return Measured(_share(every), _share(across), _share(other), _share(question), strangers, groups)
+    return Measured(
+        _share(every), _share(across), _share(other), _share(question), strangers, groups
+    )
 
 
 def _linked_as(state: Incidents, one: str, two: str) -> set[int]:

@@ -1,1 +1,1 @@
-"""Cases of many people about one event, found while they arrive; pure but for what reads its data."""
+"""Cases of many people about one event, found while they arrive; pure but for the edges."""

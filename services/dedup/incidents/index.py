@@ -1,8 +1,8 @@
 """Finds the cases that a case may have something to do with: those that share rare words, sounds, a
 place, a reference or a person with it. Pure.
 
-An inverted index; of each word the latest 64 cases are kept, so that a word that everybody says costs
-no more than a rare one, and memory is bounded by the cases that are remembered.
+An inverted index; of each word the latest 64 cases are kept, so that a word that everybody says
+costs no more than a rare one, and memory is bounded by the cases that are remembered.
 """
 
 from collections import deque

@@ -1,4 +1,6 @@
-"""From when on two cases are linked, and a case belongs into an incident. Pure; levels.yaml says why."""
+"""From when on two cases are linked, and a case belongs into an incident. Pure; levels.yaml says
+why.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +14,8 @@ SAME_QUESTION = events_pb2.LINK_LEVEL_SAME_QUESTION
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level: the score (0 to 1) from which on cases are linked, by agency where one has another,
-    and what each fact weighs."""
+    """One level: the score (0 to 1) from which on cases are linked, by agency where one has
+    another, and what each fact weighs."""
 
     link_at: float
     agencies: Mapping[str, float]
@@ -28,7 +30,7 @@ class Level:
 class Levels:
     """levels.yaml. Times in milliseconds, scores 0 to 1.
 
-    `fields`: agencies whose cases are never of one event with those of others, by name of the field.
+    `fields`: the field of an agency whose cases are never of one event with those of all others.
     """
 
     window: int
@@ -37,7 +39,7 @@ class Levels:
     join_at: float
     stay_at: float
     question_share: float
-    levels: Mapping[int, Level]
+    levels: Mapping[events_pb2.LinkLevel.ValueType, Level]
     fields: Mapping[str, str]
 
     def field_of(self, agency: str) -> str:

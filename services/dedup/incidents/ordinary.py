@@ -27,6 +27,10 @@ class Ordinary:
         self._seen: dict[int, int] = {}
         self._times = 0
 
+    def fresh(self) -> "Ordinary":
+        """The same before anything happened."""
+        return Ordinary(self._base, self._texts)
+
     def rarity(self, hashed: int) -> float:
         """From 0 (in every text) to 1 (in none so far)."""
         found = self._base.get(hashed, 0) + self._seen.get(hashed, 0)

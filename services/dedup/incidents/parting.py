@@ -1,4 +1,4 @@
-"""What people took apart, which is never put together again; and what falls apart by itself. Pure."""
+"""What people took apart, never to be put together again; what falls apart by itself. Pure."""
 
 from collections.abc import Mapping, Sequence
 

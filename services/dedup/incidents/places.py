@@ -3,7 +3,8 @@
 The same trouble elsewhere is another incident, so nothing in a text weighs as much as its place. A
 name is found as it is spelt, with the letters that Arabic writes together with it; a name of at
 least three consonants also by its sound, in scripts that the file does not spell it in. A short
-Arabic name that is an ordinary word without its article ("the eye", Al Ain) needs the article. Pure.
+Arabic name that is an ordinary word without its article ("the eye", Al Ain) needs the article.
+Pure.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -2,13 +2,14 @@
 
 A case fits an incident as well as the mean of its best fit and its average one among the members
 looked at, so that one word too many in common joins nothing that is otherwise foreign. It may make
-two incidents one when it fits both and they fit each other. Nothing goes where a person took it out.
+two incidents one when it fits both and they fit each other. Nothing goes where a person took it
+out.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mawja.dedup.v1 import incidents_pb2
+from mawja.dedup.v1 import events_pb2, incidents_pb2
 
 from services.dedup.incidents.evidence import Common, Evidence, odds, weigh
 from services.dedup.incidents.group import Group
@@ -104,9 +105,11 @@ class Placer:
 
     def _fit(self, need: Need, group: Group, common: dict[str, Common]) -> Fit | None:
         best, logits = None, []
-        members = [n for n in group.needs.values() if n.case_id in common] if len(group) < 64 else [
-            n for case in common if (n := group.needs.get(case)) is not None
-        ]
+        members = (
+            [n for n in group.needs.values() if n.case_id in common]
+            if len(group) < 64
+            else [n for case in common if (n := group.needs.get(case)) is not None]
+        )
         looked = {n.case_id: n for n in (*members, *group.latest(_LOOKED_AT))}
         looked.pop(need.case_id, None)
         for case, member in looked.items():
@@ -147,7 +150,7 @@ def _alone(need: Need) -> Group:
 
 
 def _link(
-    other: Need, level: int, score: float, reason: str
+    other: Need, level: events_pb2.LinkLevel.ValueType, score: float, reason: str
 ) -> incidents_pb2.CaseLink:
     return incidents_pb2.CaseLink(
         case_id=other.case_id, level=level, score=round(score, 2), reason=reason

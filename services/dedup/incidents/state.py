@@ -1,10 +1,12 @@
 """The incidents of one partition: what was decided, and what is decided next. Pure, deterministic.
 
-Every input gives one decision, and the decision says the outcome: `take` makes it true, whether it was
-made a moment ago or is read from the log; what today's rules would say of it does not matter. What
-is remembered is bounded: cases leave `keep` after they were last heard of, and the oldest give way.
+Every input gives one decision, and the decision says the outcome: `take` makes it true, whether it
+was made a moment ago or is read from the log; what today's rules would say of it does not matter.
+What is remembered is bounded: cases leave `keep` after they were last heard of, and the oldest give
+way.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 from mawja.common.v1 import common_pb2
@@ -25,6 +27,11 @@ Decision = incidents_pb2.IncidentDecision
 NONE = -1
 _FORGET_EVERY_MS = 600_000
 _MOST_JOINED = 4
+_MOST_GONE = 2_000
+_MOST_LINKED_BY = 16
+_MOST_LEFT = 3
+Changed = tuple[set[str], set[str]]
+"""What a decision changed: incidents and cases, by id."""
 
 
 class Incidents:
@@ -36,12 +43,19 @@ class Incidents:
         self.groups: dict[str, Group] = {}
         self.group_of: dict[str, Group] = {}
         self.links: dict[str, tuple[incidents_pb2.CaseLink, ...]] = {}
+        self.linked_by: dict[str, deque[str]] = {}
+        """The latest cases that have a link to a case."""
+        self.gone: dict[str, str] = {}
+        """The latest incidents that are no more, and what they became part of ("": nothing)."""
         self.partings = Partings()
         self.through = NONE
         self.decided: dict[str, int] = {}
+        self.changed: Changed = (set(), set())
+        """What the last decision changed."""
         self._evidence = evidence
         self._placer = Placer(evidence, levels)
         self._index = Index()
+        self._left: dict[str, list[str]] = {}
         self._newest_ms = self._forgotten_ms = 0
 
     # Deciding.
@@ -120,7 +134,9 @@ class Incidents:
         decision.links.extend(placed.links)
         here = self.group_of.get(need.case_id)
         join_at = self.levels.join_at
-        if here is not None and (placed.own is None or odds(placed.own.logit) < self.levels.stay_at):
+        if here is not None and (
+            placed.own is None or odds(placed.own.logit) < self.levels.stay_at
+        ):
             links = list(decision.links)
             self._leave(decision)
             decision.links.extend(links)
@@ -189,7 +205,9 @@ class Incidents:
         pieces = parting.pieces(rest, self.links)
         # The largest keeps the name, unless nothing of two is left.
         for piece in pieces[1:] if pieces and len(pieces[0]) > 1 else pieces:
-            name = ids.derive("incident", piece[0], decision.input.topic, str(decision.input.offset))
+            name = ids.derive(
+                "incident", piece[0], decision.input.topic, str(decision.input.offset)
+            )
             decision.parts.add(incident_id=name if len(piece) > 1 else "", case_ids=piece)
 
     def _say_where(self, decision: Decision) -> None:
@@ -197,32 +215,28 @@ class Incidents:
         decision.incident_id = "" if group is None else group.incident_id
 
     def _done(self, decision: Decision) -> Decision:
-        for group in self.take(decision):
-            decision.incidents.append(self.statement(group))
+        self.changed = self.take(decision)
+        decision.incidents.extend(self.statement(one) for one in sorted(self.changed[0]))
         return decision
 
     # Folding.
 
-    def fold(self, decision: Decision, offset: int) -> set[str]:
-        """Takes up a decision of the log, in order of offset. The ids of the incidents it changed."""
+    def fold(self, decision: Decision, offset: int) -> Changed:
+        """Takes up a decision of the log, in order of offset."""
         self.through = offset
-        return {incident_id for incident_id, _ in self.take(decision)}
+        return self.take(decision)
 
-    def statement(self, changed: tuple[str, Group | None]) -> incidents_pb2.Incident:
+    def statement(self, incident_id: str) -> incidents_pb2.Incident:
         """An incident as it stands; of one that is no more, its id and what it became part of."""
-        incident_id, group = changed
-        if group is None:
-            return incidents_pb2.Incident(incident_id=incident_id)
-        stated = group.stated(self.levels.question_share)
-        if stated.incident_id != incident_id:
-            return incidents_pb2.Incident(
-                incident_id=incident_id, joined_into=stated.incident_id
-            )
-        return stated
+        group = self.groups.get(incident_id)
+        if group is not None:
+            return group.stated(self.levels.question_share)
+        into = self.gone.get(incident_id, "")
+        return incidents_pb2.Incident(incident_id=incident_id, joined_into=into)
 
-    def take(self, decision: Decision) -> list[tuple[str, Group | None]]:
-        """Makes a decision true. What it changed: (id, the incident of it now)."""
-        changed: dict[str, Group | None] = {}
+    def take(self, decision: Decision) -> Changed:
+        """Makes a decision true."""
+        incidents, cases = set[str](), {decision.case_id}
         case = decision.case_id
         if decision.HasField("unlinked"):
             self.partings.take(decision, self.group_of.get(case))
@@ -231,81 +245,107 @@ class Incidents:
         if decision.HasField("need"):
             self._know(decision.need, alone=not decision.incident_id)
         if decision.change in _SETTLES and case in self.needs:
-            self.links[case] = tuple(decision.links)
+            self._link(case, decision.links, cases)
         if decision.change == incidents_pb2.INCIDENT_CHANGE_JOINED:
-            self._join(decision, changed)
+            self._join(decision, incidents, cases)
         elif decision.change in _PARTS:
-            self._part(decision, changed)
+            self._part(decision, incidents, cases)
         here = self.group_of.get(case)
-        if here is not None and decision.HasField("need") and case in self.needs:
+        if here is not None and decision.HasField("need"):
             here.put(self.needs[case])
-            changed[here.incident_id] = here
+            incidents.add(here.incident_id)
         if decision.HasField("need") and decision.need.merged_into:
             self._forget([case])
         at = decision.input
         if at.offset > self.decided.get(at.topic, NONE):
             self.decided[at.topic] = at.offset
-        return list(changed.items())
+        return incidents, cases
 
-    def _join(self, decision: Decision, changed: dict[str, Group | None]) -> None:
+    def _link(self, case: str, links: Iterable[incidents_pb2.CaseLink], cases: set[str]) -> None:
+        before = {link.case_id for link in self.links.get(case, ())}
+        self.links[case] = tuple(links)
+        now = {link.case_id for link in self.links[case]}
+        for other in now - before:
+            by = self.linked_by.setdefault(other, deque(maxlen=_MOST_LINKED_BY))
+            if case not in by:
+                by.append(case)
+        cases |= now ^ before
+
+    def _join(self, decision: Decision, incidents: set[str], cases: set[str]) -> None:
         name = decision.incident_id
         group = self.groups.get(name)
         if group is None:
             group = self.groups[name] = Group(name)
-        for case in (*decision.alone, decision.case_id):
-            self._move(case, group, changed)
+            self.gone.pop(name, None)
+        moving = [*decision.alone, decision.case_id]
         for other in decision.joined:
             gone = self.groups.get(other)
-            if gone is None or gone is group:
-                continue
-            self.partings.renamed(other, name)
-            for case in list(gone.needs):
-                self._move(case, group, changed)
-            changed[other] = group
-        changed[name] = group if group.needs else None
+            if gone is not None and gone is not group:
+                self.partings.renamed(other, name)
+                moving += gone.needs
+        for case in moving:
+            self._move(case, group, incidents)
+        cases.update(moving)
+        for other in decision.joined:
+            self._is_gone(other, name)
+            incidents.add(other)
+        incidents.add(name)
 
-    def _part(self, decision: Decision, changed: dict[str, Group | None]) -> None:
+    def _part(self, decision: Decision, incidents: set[str], cases: set[str]) -> None:
         here = self.group_of.get(decision.case_id)
         if decision.change == incidents_pb2.INCIDENT_CHANGE_UNLINKED:
             if not decision.unlinked.incident:
                 self._drop_link(decision.unlinked.other_id, decision.case_id)
+                cases.add(decision.unlinked.other_id)
                 return
-            self._drop_links(decision.case_id, here)
-        self._move(decision.case_id, None, changed)
+            for other in list(here.needs) if here is not None else ():
+                if self._drop_link(other, decision.case_id):
+                    cases.add(other)
+        self._move(decision.case_id, None, incidents)
         for part in decision.parts:
             group = None
             if part.incident_id:
                 group = self.groups[part.incident_id] = Group(part.incident_id)
+                incidents.add(part.incident_id)
                 if here is not None:
                     self.partings.renamed(here.incident_id, part.incident_id)
             for case in part.case_ids:
-                self._move(case, group, changed)
-            if group is not None:
-                changed[part.incident_id] = group
+                self._move(case, group, incidents)
+            cases.update(part.case_ids)
 
-    def _drop_links(self, case: str, group: Group | None) -> None:
-        for other in group.needs if group is not None else ():
-            self._drop_link(other, case)
+    def _drop_link(self, case: str, other: str) -> bool:
+        links = self.links.get(case, ())
+        if not any(link.case_id == other for link in links):
+            return False
+        self.links[case] = tuple(link for link in links if link.case_id != other)
+        return True
 
-    def _drop_link(self, case: str, other: str) -> None:
-        if links := self.links.get(case):
-            self.links[case] = tuple(link for link in links if link.case_id != other)
-
-    def _move(self, case: str, to: Group | None, changed: dict[str, Group | None]) -> None:
+    def _move(self, case: str, to: Group | None, incidents: set[str]) -> None:
         at = self.group_of.get(case)
         if at is to:
             return
         if at is not None:
             at.take(case)
-            changed[at.incident_id] = at
+            incidents.add(at.incident_id)
+            self._left[case] = [*self._left.get(case, ())[-_MOST_LEFT:], at.incident_id]
             if not at.needs:
                 self.groups.pop(at.incident_id, None)
-                changed[at.incident_id] = None
+                self._is_gone(at.incident_id, "")
             self.group_of.pop(case)
         need = self.needs.get(case)
         if to is not None and need is not None:
             to.put(need)
             self.group_of[case] = to
+
+    def _is_gone(self, incident_id: str, into: str) -> None:
+        self.gone[incident_id] = into
+        if len(self.gone) > _MOST_GONE:
+            del self.gone[next(iter(self.gone))]
+
+    def left(self, case: str, group: Group | None) -> list[str]:
+        """The incidents that a case left, the one it is in now not among them."""
+        here = group.incident_id if group is not None else ""
+        return [name for name in self._left.get(case, ()) if name != here]
 
     def _know(self, stated: NeedStated, alone: bool) -> None:
         before = self.needs.get(stated.case_id)
@@ -344,7 +384,9 @@ class Incidents:
                 continue
             self._index.remove(need, self._evidence.said(need))
             self.links.pop(case, None)
-            self._move(case, None, {})
+            self.linked_by.pop(case, None)
+            self._move(case, None, set())
+            self._left.pop(case, None)
 
     def _apart_ms(self, one: Need, other: Need) -> int:
         return max(one.first_ms - other.last_ms, other.first_ms - one.last_ms)

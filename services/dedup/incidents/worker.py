@@ -1,0 +1,197 @@
+"""The worker of incidents: one decision for every statement and command of a partition.
+
+As dedup's own worker, beside it in the process: a batch is decided in memory and appended at once,
+the view and the answers follow from the log, and a new owner folds the log and goes on after the
+highest input that is decided in it.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+from mawja.common.v1 import common_pb2
+from mawja.dedup.v1 import incidents_pb2
+
+from services.dedup.incidents import inputs
+from services.dedup.incidents.state import Decision, Incidents
+from services.dedup.incidents.views import Shown
+from services.runtime import metrics
+from services.runtime.clock import now_ms
+from services.runtime.errors import Poison, Stop
+from services.runtime.letters import source_of
+from services.runtime.own import NO_EPOCH, Entry, Record
+from services.runtime.replies import Replies
+from services.runtime.store import Item, PartitionView
+from services.runtime.topics import DEDUP_DEAD, INCIDENT, INCIDENT_COMMAND, NEED
+from services.runtime.work import Context, Plan
+
+PLAN = Plan(
+    group="dedup-incidents",
+    inputs=(NEED, INCIDENT_COMMAND),
+    logs=(INCIDENT,),
+    dead=DEDUP_DEAD,
+    # Deciding on one takes about a millisecond: what waits must be seen to move.
+    max_records=400,
+)
+KEEP_EVERY_S = 1.0
+_TURN = 20
+
+
+class IncidentWork:
+    """The work of one partition (a `PartitionWork`). `fail` ends the worker."""
+
+    def __init__(
+        self,
+        context: Context,
+        state: Incidents,
+        view: Callable[[int, Callable[[], Iterable[Item]]], PartitionView],
+        replies: Replies,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self.state = state
+        self._context = context
+        self._log = context.logs[INCIDENT.name]
+        self._shown = Shown(context.partition)
+        self._make_view = view
+        self._view: PartitionView | None = None
+        self._replies = replies
+        self._fail = fail
+        self._again: dict[str, None] = {}
+        self._again_cases: dict[str, None] = {}
+        self._positions: dict[str, int] = {}
+        self._settled: dict[str, int] = {}
+        self._keeper: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        # Held while decisions are under way: what is shown in between must stand in the log.
+        self._busy = asyncio.Lock()
+
+    # Taking over.
+
+    def fold(self, record: Record) -> None:
+        """Takes up one decision."""
+        decision = Decision.FromString(record.value or b"")
+        incidents, cases = self.state.fold(decision, record.offset)
+        # What the last owner did not commit it may not have shown.
+        if decision.input.offset >= self._context.committed.get(decision.input.topic, 0):
+            self._again.update(dict.fromkeys(incidents))
+            self._again_cases.update(dict.fromkeys(cases))
+
+    def resume(self, topic: str) -> tuple[int, int]:
+        """One after the highest decided offset of `topic`."""
+        return self.state.decided.get(topic, -1) + 1, NO_EPOCH
+
+    async def start(self) -> None:
+        """Shows again what the last owner may not have shown."""
+        for topic in PLAN.reads:
+            committed = self._context.committed.get(topic.name, 0)
+            self._settled[topic.name] = committed
+            self._positions[topic.name] = max(committed, self.resume(topic.name)[0])
+        self._view = self._make_view(self._log.epoch, lambda: self._shown.everything(self.state))
+        await self._view.start()
+        await self._view.put(
+            self._shown.items(self.state, self._again, self._again_cases, self.state.through)
+        )
+        self._again, self._again_cases = {}, {}
+        self._settle(self._view)
+        self._keeper = asyncio.create_task(self._keep())
+
+    # Working.
+
+    async def work(self, records: Sequence[Record]) -> None:
+        """Decides `records`, appends the decisions, then effects what follows from them."""
+        async with self._busy:
+            await self._work(records)
+
+    async def _work(self, records: Sequence[Record]) -> None:
+        view = self._owned_view()
+        decisions, answers, changed = await self._decide(records)
+        first = await self._log.append([Entry(d.SerializeToString()) for d in decisions])
+        if decisions:
+            self.state.through = first + len(decisions) - 1
+            for decision in decisions:
+                metrics.INCIDENTS.labels(_name(decision)).inc()
+        await view.put(self._shown.items(self.state, *changed, self.state.through))
+        for record in records:
+            self._positions[record.topic] = record.offset + 1
+        for channel, decision in answers:
+            await self._replies.tell(
+                channel, decision.outcome.command_id, decision.SerializeToString()
+            )
+        self._settle(view)
+
+    async def _decide(
+        self, records: Sequence[Record]
+    ) -> tuple[list[Decision], list[tuple[str, Decision]], tuple[set[str], set[str]]]:
+        """The decisions, whom to answer, and the incidents and cases that changed."""
+        decisions: list[Decision] = []
+        answers: list[tuple[str, Decision]] = []
+        incidents, cases = set[str](), set[str]()
+        poison: list[asyncio.Future[None]] = []
+        at_ms = now_ms()
+        for number, record in enumerate(records):
+            if record.offset <= self.state.decided.get(record.topic, -1):
+                continue
+            if number % _TURN == _TURN - 1:
+                # Cases are decided in the same process and must not wait for this.
+                await asyncio.sleep(0)
+            at = common_pb2.Input(topic=record.topic, offset=record.offset)
+            try:
+                if source_of(record) == NEED.name:
+                    decision = self.state.stated(inputs.need(record.value or b""), at, at_ms)
+                else:
+                    command = inputs.command(record.value or b"")
+                    decision = self.state.unlink(command, at, at_ms)
+                    if command.envelope.reply_to:
+                        answers.append((command.envelope.reply_to, decision))
+            except Poison as error:
+                poison.append(self._context.dead(record, str(error)))
+                continue
+            decisions.append(decision)
+            incidents |= self.state.changed[0]
+            cases |= self.state.changed[1]
+        # Before the log says that these offsets are done with.
+        await asyncio.gather(*poison)
+        return decisions, answers, (incidents, cases)
+
+    async def _keep(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                await asyncio.wait_for(self._stopping.wait(), KEEP_EVERY_S)
+            except TimeoutError:
+                try:
+                    async with self._busy:
+                        await self._owned_view().keep()
+                        self._settle(self._owned_view())
+                except Exception as error:
+                    self._fail(error)
+                    return
+
+    def _settle(self, view: PartitionView) -> None:
+        if view.settled:
+            self._settled.update(self._positions)
+
+    def committable(self, topic: str, offset: int) -> int:
+        """Up to where the view is written."""
+        return min(offset, self._settled.get(topic, 0))
+
+    def wants(self, topic: str) -> bool:
+        """Always: nothing waits in memory."""
+        return True
+
+    async def stop(self) -> None:
+        """Shows what is left."""
+        self._stopping.set()
+        if self._keeper is not None:
+            await self._keeper
+        if self._view is not None:
+            await self._view.flush()
+            self._settle(self._view)
+
+    def _owned_view(self) -> PartitionView:
+        if self._view is None:
+            raise Stop("a partition was worked on before it was taken over")
+        return self._view
+
+
+def _name(decision: Decision) -> str:
+    name = incidents_pb2.IncidentChange.Name(decision.change)
+    return name.removeprefix("INCIDENT_CHANGE_").lower()

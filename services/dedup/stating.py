@@ -1,0 +1,76 @@
+"""What a decision on a case says to those who look at the cases of many people. Pure.
+
+A case is stated when it opens, with each of its first contacts (later ones hardly say anything
+new), and when its need was met, came back, or became part of another. What is stated stands in the
+decision, so that a new owner can state it again from the log alone.
+"""
+
+from collections.abc import Iterator
+
+from mawja.dedup.v1 import events_pb2, needs_pb2
+
+from services.dedup.case import Case
+from services.dedup.incidents.heard import Heard
+
+NOTHING_HEARD = Heard((), ())
+_FIRST_CONTACTS = 8
+_HEARD = (events_pb2.CASE_CHANGE_OPENED, events_pb2.CASE_CHANGE_LINKED)
+_CHANGED = (
+    events_pb2.CASE_CHANGE_RESOLVED,
+    events_pb2.CASE_CHANGE_REOPENED,
+    events_pb2.CASE_CHANGE_MERGED,
+    events_pb2.CASE_CHANGE_SPLIT,
+)
+
+
+def state(decision: events_pb2.CaseDecision, heard: Heard, sealed_text: bytes) -> None:
+    """Puts into a decision what is stated because of it. `heard`, `sealed_text`: of its contact."""
+    if decision.change in _HEARD:
+        case, link = decision.case, decision.link
+        if decision.case.contacts > _FIRST_CONTACTS:
+            return
+        need = _need(case, link.event_ms)
+        need.channel = link.channel
+        need.language = link.language
+        need.sounds.extend(heard.sounds)
+        need.places.extend(heard.places)
+        need.sealed_text = sealed_text
+        decision.needs.append(need)
+    elif decision.change in _CHANGED:
+        decision.needs.append(_need(decision.case, decision.case.last_contact_ms))
+        if decision.HasField("other"):
+            decision.needs.append(_need(decision.other, decision.other.last_contact_ms))
+
+
+def stated(decision: events_pb2.CaseDecision) -> Iterator[needs_pb2.NeedStated]:
+    """What a decision of the log states, whole."""
+    for number, written in enumerate(decision.needs):
+        need = needs_pb2.NeedStated()
+        need.CopyFrom(written)
+        if number == 0:
+            need.shape.extend(decision.shape)
+        yield need
+
+
+def _need(case: Case, event_ms: int) -> needs_pb2.NeedStated:
+    triage = case.triage
+    agency, topic, sure = case.agency, case.topic, 1.0 if case.agency else 0.0
+    if not topic and triage.topic and agency in ("", triage.agency):
+        agency, topic, sure = triage.agency, triage.topic, triage.topic_confidence
+    return needs_pb2.NeedStated(
+        case_id=case.case_id,
+        case_number=case.case_number,
+        case_version=case.version,
+        person=case.person,
+        agency=agency,
+        topic=topic,
+        topic_confidence=sure,
+        language=case.language,
+        kind=case.kind or triage.kind,
+        life_safety=case.life_safety,
+        drill=case.drill,
+        event_ms=event_ms,
+        channel=case.channel,
+        resolved=case.state == events_pb2.CASE_STATE_RESOLVED,
+        merged_into=case.merged_into.into.case_id if case.HasField("merged_into") else "",
+    )
