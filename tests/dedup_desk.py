@@ -120,6 +120,7 @@ def snapshot(cases: Cases) -> dict[str, Any]:
         "outcome": columns.outcome_ms.tolist(),
         "chains": [list(columns.of_case(n)) for n in range(len(cases))],
         "been": columns.been,
+        "went": cases.known.went,
         "apart": list(cases.apart.pairs()),
         "notes": cases.notes,
         "waiting": cases.calls.waiting,
@@ -135,3 +136,22 @@ def snapshot(cases: Cases) -> dict[str, Any]:
         "through": cases.through,
         "tallies": [t.SerializeToString() for t in cases.tallies.every(0, 0)],
     }
+
+
+def merge(
+    desk: Desk, name: str, source: events_pb2.Case, into: events_pb2.Case, at_ms: int = 0
+) -> Decision:
+    """What becomes of a command that merges `source` into another case."""
+    asked = events_pb2.Merge(
+        source=events_pb2.CaseRef(case_id=source.case_id, partition=0),
+        sealed_reason=b"why",
+        seen=source,
+    )
+    return desk.command(name, into.case_id, at_ms, merge=asked)
+
+
+def split(desk: Desk, name: str, case: events_pb2.Case, *contacts: str) -> Decision:
+    """What becomes of a command that splits contacts off, by their names."""
+    contact_ids = [ids.contact_id("test", contact) for contact in contacts]
+    asked = events_pb2.Split(contact_ids=contact_ids, sealed_reason=b"why")
+    return desk.command(name, case.case_id, split=asked)

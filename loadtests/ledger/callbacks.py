@@ -50,7 +50,7 @@ class CallbackBook:
         for case, place_ms in zip(self._case, self._place_ms, strict=True):
             if not cases.decided[case]:
                 nowhere += 1
-            elif not cases.first_ms[case] - _CLOCKS_MS <= place_ms <= cases.opening_ms[case]:
+            elif not cases.lowest_ms[case] - _CLOCKS_MS <= place_ms <= cases.opening_ms[case]:
                 moved += 1
         problems.note(moved, "callbacks do not keep the caller's place")
         problems.note(nowhere, "callbacks are for cases that are not there")

@@ -1,6 +1,7 @@
 """The cases as dedup states them, beside what their contacts say of themselves."""
 
 from array import array
+from collections.abc import Collection
 
 from loadtests.ledger.account import Problems
 from loadtests.ledger.columns import Numbers, key_of
@@ -25,6 +26,9 @@ class Cases:
         self.opening_ms = array("q")
         self.first_ms = array("q")
         """The first arrival that it states."""
+        self.lowest_ms = array("q")
+        """The earliest that it, or a case that it was one with, ever stated: a callback may keep it
+        when a person splits its contact off."""
         self._earliest_ms = array("q")
 
     def number(self, case_id: str) -> int:
@@ -39,12 +43,18 @@ class Cases:
             self.linked.append(0)
             self.opening_ms.append(0)
             self.first_ms.append(0)
+            self.lowest_ms.append(_NEVER)
             self._earliest_ms.append(_NEVER)
         return number
 
     def arrived(self, case: int, event_ms: int) -> None:
         """A contact of the case came at `event_ms`, by its own account."""
         self._earliest_ms[case] = min(self._earliest_ms[case], event_ms)
+
+    def anew(self, cases: Collection[int]) -> None:
+        """The contacts of these cases are other ones: who has `arrived` is told again."""
+        for case in cases:
+            self._earliest_ms[case] = _NEVER
 
     def hold(self, problems: Problems) -> None:
         """What must hold of cases."""

@@ -16,6 +16,7 @@ from services.runtime.topics import CONTACT_ACCEPTED
 
 _OPENED = dedup_pb2.CASE_CHANGE_OPENED
 _LINKED = dedup_pb2.CASE_CHANGE_LINKED
+_SPLIT = dedup_pb2.CASE_CHANGE_SPLIT
 # Decisions that change their case, and so raise its version by one.
 _CHANGING = frozenset(
     {
@@ -26,6 +27,9 @@ _CHANGING = frozenset(
         dedup_pb2.CASE_CHANGE_RESOLVED,
         dedup_pb2.CASE_CHANGE_REOPENED,
         dedup_pb2.CASE_CHANGE_NOTED,
+        dedup_pb2.CASE_CHANGE_MERGED,
+        dedup_pb2.CASE_CHANGE_SPLIT,
+        dedup_pb2.CASE_CHANGE_HEARD,
     }
 )
 
@@ -47,6 +51,7 @@ class ContactBook:
         self._places = Places()
         self._begins: dict[int, int] = {}
         self._broken: Counter[str] = Counter()
+        self._rearranged: set[int] = set()
         self._cases = cases
         self._letters = letters
 
@@ -94,24 +99,51 @@ class ContactBook:
         self._changes[change] += 1
         if not decision.HasField("case"):
             return
-        cases, stated = self._cases, decision.case
+        case = self._stated(decision.case, change, new=change == _OPENED)
+        if decision.HasField("other"):
+            other = self._stated(decision.other, change, new=change == _SPLIT)
+            if change in _CHANGING:
+                source, to = (case, other) if change == _SPLIT else (other, case)
+                self._move(decision.moved, source, to)
+        if change in (_OPENED, _LINKED):
+            self._link(decision, partition, case)
+
+    def _stated(
+        self, stated: dedup_pb2.Case, change: dedup_pb2.CaseChange.ValueType, *, new: bool
+    ) -> int:
+        """A decision states a case, which begins with it or not. Its number."""
+        cases = self._cases
         case = cases.number(stated.case_id)
         cases.decided[case] = 1
         if stated.version != cases.version[case] + (change in _CHANGING):
             self._broken["decisions on a case are missing, or stand twice"] += 1
         if change not in _CHANGING:
-            return
+            return case
         cases.version[case] = stated.version
         cases.contacts[case] = stated.contacts
         cases.drill[case] = stated.drill
-        if change == _OPENED:
+        if new:
             cases.opened[case] += 1
             cases.opening_ms[case] = cases.opening_ms[case] or stated.first_arrival_ms
-        elif stated.first_arrival_ms > cases.first_ms[case]:
+        elif stated.first_arrival_ms > cases.first_ms[case] and change != _SPLIT:
             self._broken["cases moved their first arrival later"] += 1
         cases.first_ms[case] = stated.first_arrival_ms
-        if change in (_OPENED, _LINKED):
-            self._link(decision, partition, case)
+        cases.lowest_ms[case] = min(cases.lowest_ms[case], stated.first_arrival_ms)
+        return case
+
+    def _move(self, moved: Iterable[str], source: int, to: int) -> None:
+        """A person moved contacts from one case to another."""
+        cases = self._cases
+        for contact_id in moved:
+            number = self._number(contact_id)
+            if self.case[number] != source:
+                self._broken["contacts were moved out of a case that they were not in"] += 1
+                continue
+            self.case[number] = to
+            cases.linked[source] -= 1
+            cases.linked[to] += 1
+        cases.lowest_ms[to] = min(cases.lowest_ms[to], cases.lowest_ms[source])
+        self._rearranged |= {source, to}
 
     def _link(self, decision: dedup_pb2.CaseDecision, partition: int, case: int) -> None:
         at, link = decision.input, decision.link
@@ -187,6 +219,10 @@ class ContactBook:
 
     def hold(self, account: Account, problems: Problems) -> None:
         """What must hold of contacts."""
+        self._cases.anew(self._rearranged)
+        for number, case in enumerate(self.case):
+            if case in self._rearranged and self.accepted[number]:
+                self._cases.arrived(case, self._event_ms[number])
         c = account.contacts
         problems.note(
             sum(case != NONE and not a for a, case in zip(self.accepted, self.case, strict=True)),

@@ -33,6 +33,9 @@ class Known:
         """What the words of each case's contacts are signs of, packed (`signs.CaseSigns`)."""
         self.of_person: dict[bytes, int | list[int]] = {}
         """The case of a person, or their cases in order of opening."""
+        self.went: dict[int, int] = {}
+        """Where a case's contacts went when a person merged it. It is still compared with: what was
+        like it then is like it now."""
         self._cases: list[bytes] = []
         self._number_of: dict[bytes, int] = {}
 
@@ -79,19 +82,15 @@ class Known:
         """The case stands like this from now on."""
         self._cases[number] = case.SerializeToString()
 
-    def leave(self, number: int, person: bytes) -> None:
-        """No contact of its person joins this case any more."""
-        cases = self.of_person.get(person)
-        rest = [] if cases is None else [cases] if isinstance(cases, int) else cases
-        rest = [other for other in rest if other != number]
-        if rest:
-            self.of_person[person] = rest if len(rest) > 1 else rest[0]
-        else:
-            self.of_person.pop(person, None)
+    def stays(self, number: int) -> int:
+        """The case that what is like this one joins: itself, or where it was merged into."""
+        while number in self.went:
+            number = self.went[number]
+        return number
 
-    def take_words(self, number: int, source: int) -> None:
-        """A case has the words of another one too."""
-        self.add_words(number, words.unpack(self.shapes[source]))
+    def copy_words(self, number: int, source: int) -> None:
+        """A case has the words and signs of another one."""
+        self.shapes[number], self.signs[number] = self.shapes[source], self.signs[source]
 
     def candidates(self, person: bytes) -> list[int]:
         """The latest cases of a person; none of somebody who can't be known."""

@@ -55,7 +55,14 @@ class Linking:
                 last_ms=contact.event_ms,
                 shape=frozenset(reading.shape),
             )
-            shared = contact.person in self._shared or self._looks_shared(sides, contact.event_ms)
+            standing = [
+                case
+                for number, case in zip(candidates, sides, strict=True)
+                if self._known.stays(number) == number
+            ]
+            shared = contact.person in self._shared or self._looks_shared(
+                standing, contact.event_ms
+            )
             likely = self._likely(side, reading, candidates, sides)
             found, refusal = match.best(side, sides, self._rules, shared, likely)
             why = f"a need of its own: {refusal}"
@@ -67,7 +74,8 @@ class Linking:
             event_ms=contact.event_ms,
             channel=contact.channel,
         )
-        return candidates[found.index] if found else len(self._known), link
+        joined = self._known.stays(candidates[found.index]) if found else len(self._known)
+        return joined, link
 
     def _likely(
         self, side: Side, reading: Reading, candidates: Sequence[int], sides: Sequence[Side]
@@ -101,6 +109,9 @@ class Linking:
 
     def _side(self, number: int) -> Side:
         case = Case.FromString(self._known.serialised(number))
+        stays = self._known.stays(number)
+        # What a person merged is still looked for, and is as open and as old as where it went.
+        now = case if stays == number else Case.FromString(self._known.serialised(stays))
         return Side(
             agency=case.agency,
             topic=case.topic,
@@ -110,9 +121,9 @@ class Linking:
             organisation=case.party == common_pb2.PARTY_ORGANISATION,
             life_safety=case.life_safety,
             drill=case.drill,
-            open=case.state != cases.RESOLVED,
+            open=now.state != cases.RESOLVED,
             first_ms=case.first_arrival_ms,
-            last_ms=case.last_contact_ms,
+            last_ms=now.last_contact_ms,
             shape=frozenset(words.unpack(self._known.shapes[number])),
         )
 

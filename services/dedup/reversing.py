@@ -204,8 +204,7 @@ class Reversing:
         if decision.change == events_pb2.CASE_CHANGE_MERGED:
             if other in reopened:
                 reopened[number] = max(reopened.get(number, 0), reopened[other])
-            self._known.leave(other, second.person)
-            self._known.take_words(number, other)
+            self._known.went[other] = number
             notes = [*self._notes.get(number, ()), *self._notes.get(other, ())]
             if notes:
                 self._notes[number] = sorted(notes, key=_noted_ms)
@@ -214,15 +213,26 @@ class Reversing:
             counted = more, 0
         else:
             self._open(other, second)
-            self._known.take_words(other, number)
+            self._known.copy_words(other, number)
             if number in reopened:
                 # Nobody can say about which of the two needs it was said.
                 reopened[other] = reopened[number]
             self.apart.split(case.case_id, second.case_id)
+            self._go_on(moved, number, other)
             counted = self._carry(moved, number, other)
         for at, of in ((number, second), (other, case)):
             self._note(at, decision.note, of.case_number)
         return counted
+
+    def _go_on(self, moved: Sequence[int], number: int, other: int) -> None:
+        """Cases whose contacts all leave `number` for `other` went there from now on."""
+        gone, been = set(moved), self._contacts.been
+        stay = [contact for contact in self._contacts.of_case(number) if contact not in gone]
+        left = {case for contact in stay for case in been.get(contact, ())}
+        went = self._known.went
+        for case in {case for contact in moved for case in been.get(contact, ())} - left:
+            if self._known.stays(case) == number:
+                went[case] = other
 
     def _carry(self, moved: Sequence[int], source: int, to: int) -> tuple[int, int]:
         """Hangs contacts into another case, with all that is counted by case."""

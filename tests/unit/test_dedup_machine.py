@@ -86,6 +86,7 @@ def state_of(cases: Cases) -> dict[str, Any]:
         "columns": (columns.steps, columns.ended_ms, columns.outcome_ms, columns.case),
         "chains": [list(columns.of_case(n)) for n in range(len(cases))],
         "been": columns.been,
+        "went": cases.known.went,
         "apart": list(cases.apart.pairs()),
         "notes": cases.notes,
         "rest": (
