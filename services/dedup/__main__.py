@@ -7,6 +7,7 @@ from mawja.dedup.v1 import service_pb2_grpc
 from services.dedup import catalogue, data, languages, learnt, views
 from services.dedup.incidents import wiring
 from services.dedup.incidents.server import IncidentServicer
+from services.dedup.questions import Questions
 from services.dedup.reading import Limits, Reader
 from services.dedup.server import decision_of
 from services.dedup.worker import PLAN, Dedup
@@ -26,12 +27,14 @@ async def build(service: Service) -> None:
     rules, services = data.rules(), catalogue.read(settings.catalogue)
     limits = Limits(rules.life_enough, rules.topic_enough, rules.kind_enough)
     spoken = languages.read()
+    known = data.knowledge(settings.knowledge, services)
     reader = Reader(
-        languages.read(),
+        spoken,
         services.agencies_of,
         learnt.weights(),
         limits,
         service.keyring.word_hash,
+        Questions(known.entries.values(), known.asking, spoken),
     )
     trees = learnt.trees()
     shared = data.shared_numbers(settings.shared_numbers, service.keyring)

@@ -14,6 +14,7 @@ from services.dedup import case as stating
 from services.dedup import contacts as step
 from services.dedup.calls import Calls, Effect
 from services.dedup.case import VOICE, Case
+from services.dedup.choice import chosen
 from services.dedup.commands import NOT_FOUND, NOT_IN_STATE, OK, Memory, Told
 from services.dedup.contacts import NONE, Contacts
 from services.dedup.known import Known, key_of, uuid_of
@@ -122,7 +123,6 @@ class Cases:
             decided_ms=now_ms,
             shape=reading.shape,
             signs=reading.signs.pack(),
-            triage=reading.triage,
         )
         case, before = decision.case, None
         if opened:
@@ -132,8 +132,10 @@ class Cases:
             before = stating.listing(case)
             stating.join(case, contact, language)
             across.heard(contact, case, decision)
-        if reading.triage is not None:
-            stating.told(case, reading.triage)
+        triage = reading.triage or chosen(reading.choice, case.triage)
+        if triage is not None:
+            decision.triage.CopyFrom(triage)
+            stating.told(case, triage)
         link = decision.link
         link.line = contact.line
         link.agency = contact.agency or case.agency

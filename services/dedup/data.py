@@ -1,14 +1,17 @@
 """Reads dedup's small data files: its rules, and the numbers that are shared."""
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from services.dedup.catalogue import Catalogue
 from services.dedup.match import Rules
 from services.dedup.tally import BUCKET_MS
+from services.runtime import knowledge_file
 from services.runtime.errors import ConfigError
+from services.runtime.knowledge import Knowledge
 from services.runtime.privacy import Keyring
 from services.runtime.spans import span_ms
 from services.runtime.yamls import yaml_of
@@ -47,6 +50,23 @@ def shared_numbers(path: Path | None, keyring: Keyring) -> frozenset[bytes]:
             raise ConfigError(f"MAWJA_SHARED_NUMBERS, line {place}: not a number like +97150…")
         hashes.add(keyring.person(number))
     return frozenset(hashes)
+
+
+def knowledge(path: Path | None, services: Catalogue) -> Knowledge:
+    """What may be answered without an agent: the file at `path` or the shipped examples. Raises
+    ConfigError also when an entry is of no service of the catalogue, or of another agency's."""
+    known = knowledge_file.read(path)
+    kept = {}
+    for name, entry in known.entries.items():
+        if services.agency_of(entry.topic) == entry.agency:
+            kept[name] = entry
+        elif path is not None:
+            raise ConfigError(
+                f"MAWJA_KNOWLEDGE: {name}: {entry.topic} is no service of {entry.agency} in the "
+                "catalogue"
+            )
+    # A government's own catalogue may lack services that the examples are about.
+    return replace(known, entries=kept)
 
 
 def _mapping(text: str | None) -> dict[str, Any]:

@@ -11,11 +11,13 @@ import numpy as np
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2
 
+from services.dedup.choice import choice
 from services.dedup.identify import NOTHING as NO_LANGUAGE
 from services.dedup.identify import Identifier
 from services.dedup.kinds import KINDS
 from services.dedup.language import Language, meanings, stop_stems
 from services.dedup.model import Model, Vector, Weights
+from services.dedup.questions import Questions
 from services.dedup.sayings import Watch
 from services.dedup.signs import NONE, Signs, service_hash, steps
 from services.dedup.words import CODE, Shaper, tokens
@@ -36,13 +38,14 @@ class Limits:
 class Reading:
     """`language`: BCP 47, "" when not known. `shape`: see `words`. `rarity`: of each word of the
     shape that is no code, how much it tells (idf). `triage`: what an agent is told; None when there
-    is no text."""
+    is no text. `choice`: 1 or 2 when that is all the text says (see `choice`)."""
 
     language: str = ""
     shape: Sequence[int] = ()
     rarity: Mapping[int, float] = field(default_factory=dict)
     signs: Signs = NONE
     triage: events_pb2.Triage | None = None
+    choice: int = 0
 
 
 NOTHING = Reading()
@@ -50,7 +53,7 @@ NOTHING = Reading()
 
 class Reader:
     """Reads texts. `agencies`: the agency of each service in the catalogue. `word_hash` gives a
-    keyed 32-bit hash."""
+    keyed 32-bit hash. `questions`: what may be answered without an agent."""
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Reader:
         weights: Weights,
         limits: Limits,
         word_hash: Callable[[str], int],
+        questions: Questions | None = None,
     ) -> None:
         alike = meanings(languages)
         self._identifier = Identifier(languages)
@@ -66,6 +70,7 @@ class Reader:
         self._model = Model(weights, alike)
         self._watch = Watch(languages)
         self._limits = limits
+        self._questions = questions
         self._weights = weights
         # A government's own catalogue may lack services that the model knows.
         self._services = [
@@ -83,6 +88,8 @@ class Reader:
         """What a text says; its source may have told its language."""
         if not text.strip():
             return Reading(language=language)
+        if which := choice(text):
+            return Reading(language=language, choice=which)
         said = tokens(text)
         guess = self._identifier.identify(text) if not language else NO_LANGUAGE
         language = language or guess.code
@@ -109,7 +116,18 @@ class Reader:
         triage.language, triage.language_confidence = language, guess.confidence or 1.0
         if not language:
             triage.language_confidence = 0.0
+        self._ask(triage, text, said)
         return Reading(language, shape, rarity, signs, triage)
+
+    def _ask(self, triage: events_pb2.Triage, text: str, said: Sequence[str]) -> None:
+        """Which question of the knowledge file it is. Where a life may be in danger, none."""
+        if self._questions is None or triage.life_safety:
+            return
+        found = self._questions.match(text, said)
+        if found is not None:
+            triage.question, triage.question_confidence = found.name, found.confidence
+            triage.next_question = found.next_name
+            triage.next_question_confidence = found.next_confidence
 
     def _rarity(self, word: str) -> float:
         return self._model.rarity(word)
