@@ -7,6 +7,7 @@ struck out.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from mawja.common.v1 import common_pb2
@@ -63,8 +64,10 @@ class IncidentServicer(DedupServicer):
         response = await super().GetCase(request, context)
         place = await self._place(response.case.case_id)
         if place.incident_id:
-            shown = self._shown(await self._incident(place.incident_id))
-            response.incident.CopyFrom(shown)
+            # One that is empty by now, or not the caller's to see, does not hide the case.
+            with suppress(NotFound):
+                shown = self._shown(await self._incident(place.incident_id))
+                response.incident.CopyFrom(shown)
         response.linked.extend(place.links)
         response.unlinked.extend(self._unlink_shown(unlinked) for unlinked in place.unlinked)
         return response
