@@ -30,6 +30,7 @@ ASKED = (
     ("پاسپورٹ کی تجدید کی فیس کتنی ہے؟", "mul", "passport-renewal"),
 )
 COPIES = 12
+BETWEEN = "قطاع خاص ولا حكومة دوام باجر؟"
 SAID = "ما عندنا ماي من يومين والخزان فاضي"
 
 
@@ -143,3 +144,20 @@ async def test_who_asks_nothing_or_is_in_danger_or_is_no_rehearsal_is_acknowledg
     for number in (said, danger):
         [text] = shown[number]
         assert "استلمنا" in text
+
+
+@pytest.mark.timeout(120)
+async def test_of_two_close_questions_the_person_says_which(system: System) -> None:
+    known = knowledge_file.read().entries
+    number = "+999571100003"
+    await submit(system, [contact(number, BETWEEN)], 0)
+    [question] = (await until_shown(system, [number]))[number]
+    private, public = known["work-tomorrow-private"], known["work-tomorrow-public"]
+    assert f"1 {private.ask['ar']}\n2 {public.ask['ar']}\n" in question
+    await submit(system, [contact(number, "٢")], 0)
+    deadline = time.monotonic() + 30
+    while len(shown := phones(system)[number]) < 2:
+        assert time.monotonic() < deadline, "the reply was not answered"
+        await asyncio.sleep(0.2)
+    [answer] = [text for text in shown if text != question]
+    assert public.answer["ar"] in answer

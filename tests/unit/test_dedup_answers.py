@@ -1,5 +1,5 @@
-"""What dedup says of questions: with each decision, never where a life may be in danger, and which of
-two was meant when the person says so."""
+"""What dedup says of questions: with each decision, never where a life may be in danger, and which
+of two was meant when the person says so."""
 
 from dataclasses import replace
 from functools import cache
