@@ -4,17 +4,18 @@ Every person of every scene has a number of their own; no contact names an agenc
 is written can tell. A pair counts for a level by `scenes.truth`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
 from mawja.common.v1 import common_pb2
+from mawja.dedup.v1 import events_pb2 as dedup_pb2
 from mawja.intake.v1 import events_pb2
 
 from services.dedup import catalogue, data, languages, learnt, model
 from services.dedup.cases import Cases
 from services.dedup.match import Rules
-from services.dedup.reading import Limits, Reader
+from services.dedup.reading import Limits, Reader, Reading
 from services.runtime import ids
 from tests.quality.scenes import Contact, Pair, Scene, Truth, pairs
 
@@ -24,14 +25,16 @@ _MINUTE_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a contact was put. `life`: whether its case was marked as a life in danger then, and
-    whether its own text was."""
+    """Where a contact was put, how sure and why. `life`: whether its case was marked as a life in
+    danger then, and whether its own text was."""
 
     case: str
     life: bool
     text_life: bool
     topic: str
     topic_confidence: float
+    score: float
+    reason: str
 
 
 def reader(rules: Rules) -> Reader:
@@ -45,27 +48,45 @@ def reader(rules: Rules) -> Reader:
 def placed(scenes: Sequence[Scene], rules: Rules | None = None) -> dict[tuple[str, str], Placed]:
     """What dedup decides on every contact, by scene and contact."""
     rules = rules or data.rules()
-    read, trees = reader(rules), learnt.trees()
-    found: dict[tuple[str, str], Placed] = {}
+    return {
+        (one.scene, one.id): Placed(
+            decision.case.case_id,
+            decision.case.life_safety,
+            decision.triage.life_safety,
+            decision.triage.topic,
+            decision.triage.topic_confidence,
+            decision.link.score,
+            decision.link.reason,
+        )
+        for one, decision in decided(scenes, rules, readings(scenes, rules))
+    }
+
+
+def readings(scenes: Sequence[Scene], rules: Rules) -> dict[str, Reading]:
+    """What dedup reads in every text."""
+    read = reader(rules)
+    return {one.text: read.read(one.text) for scene in scenes for one in scene.contacts}
+
+
+def decided(
+    scenes: Sequence[Scene],
+    rules: Rules,
+    read: Mapping[str, Reading],
+    begins: Mapping[str, int] | None = None,
+) -> Iterator[tuple[Contact, dedup_pb2.CaseDecision]]:
+    """Every contact and the decision on it. `begins`: minute at which a scene begins, where not
+    all begin together."""
+    trees, begins = learnt.trees(), begins or {}
     for scene in scenes:
         cases = Cases(rules, trees=trees)
         for offset, one in enumerate(scene.contacts):
             at = common_pb2.Input(topic="quality", offset=offset)
-            reading = read.read(one.text)
-            decision = cases.contact(_accepted(one), reading, at, START_MS)
-            said = decision.triage
-            found[scene.id, one.id] = Placed(
-                decision.case.case_id,
-                decision.case.life_safety,
-                said.life_safety,
-                said.topic,
-                said.topic_confidence,
-            )
-    return found
+            contact = _accepted(one, begins.get(scene.id, 0))
+            yield one, cases.contact(contact, read[one.text], at, START_MS)
 
 
-def _accepted(one: Contact) -> events_pb2.ContactAccepted:
-    at_ms = START_MS + one.minutes * _MINUTE_MS
+def _accepted(one: Contact, begin: int) -> events_pb2.ContactAccepted:
+    at_ms = START_MS + (begin + one.minutes) * _MINUTE_MS
     return events_pb2.ContactAccepted(
         contact_id=ids.contact_id(one.scene, one.id),
         person=blake2b(f"{one.scene}/{one.person}".encode(), digest_size=16).digest(),
