@@ -80,6 +80,7 @@ ROLES: dict[str, frozenset[Role]] = {
         "/mawja.broadcast.v1.BroadcastService/OptOut": {Role.AGENT, Role.COORDINATOR},
         "/mawja.wave.v1.WaveService/GetLevels": _STAFF,
         "/mawja.wave.v1.WaveService/WatchLevels": _STAFF,
+        "/mawja.wave.v1.WaveService/ListBursts": _STAFF,
     }.items()
 }
 # The same for what the `mawja` command does that is no RPC.

@@ -108,6 +108,9 @@ VIEW_REBUILDS = Counter(
 )
 VIEW_PENDING = Gauge("mawja_view_pending", "View entries that wait for Redis.", ["room"])
 LEVELS = Counter("mawja_wave_levels_total", "Windows stated.", ["dimension"])
+BURSTS = Gauge(
+    "mawja_wave_bursts", "Bursts that are not over: what more people than usual reach out about."
+)
 LEVELS_DUE = Gauge("mawja_wave_levels_due", "Windows that changed and are not stated yet.")
 TALLIES = Counter(
     "mawja_wave_tallies_total",

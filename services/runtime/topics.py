@@ -57,6 +57,7 @@ OPT_OUT = Topic("broadcast.opt-out.v1", "broadcast", 0, cleanup="compact")
 BROADCAST_COMMAND = Topic("broadcast.command.v1", "broadcast", 30)
 BROADCAST_DEAD = Topic("broadcast.dead-letter.v1", "broadcast", 30)
 LEVEL = Topic("wave.level.v1", "wave", 30)
+BURST = Topic("wave.burst.v1", "wave", 30)
 
 TOPICS = (
     CONTACT_ACCEPTED,
@@ -82,6 +83,7 @@ TOPICS = (
     BROADCAST_COMMAND,
     BROADCAST_DEAD,
     LEVEL,
+    BURST,
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}
 DEAD_LETTERS = {

@@ -9,8 +9,10 @@ from services.runtime.clock import now_ms
 from services.runtime.own import LogReader
 from services.runtime.service import Service, main
 from services.wave.book import Book
+from services.wave.bursts import Bursts
 from services.wave.count import Count
 from services.wave.publish import Publisher
+from services.wave.raising import Raiser
 from services.wave.server import WaveServicer
 from services.wave.stream import Follower, faust_app
 
@@ -23,6 +25,7 @@ async def build(service: Service) -> None:
     started_ms = now_ms()
     book = Book()
     publisher = Publisher(book, service.producer, settings.partitions)
+    bursts = Bursts(book)
     follower = Follower(
         faust_app(
             f"{service.replica}-{started_ms}", settings.kafka, settings.partitions, Path(folder)
@@ -31,10 +34,12 @@ async def build(service: Service) -> None:
         settings.partitions,
         Count(book, publisher),
         publisher,
+        Raiser(bursts, service.producer, settings.partitions),
         started_ms,
     )
     service_pb2_grpc.add_WaveServiceServicer_to_server(
-        WaveServicer(book, publisher, lambda: follower.caught_up, service.ending), service.server
+        WaveServicer(book, publisher, bursts, lambda: follower.caught_up, service.ending),
+        service.server,
     )
     service.tasks.append(follower.run)
 

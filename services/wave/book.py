@@ -21,7 +21,7 @@ What is further back than 31 days before the newest tally is not taken up and is
 import json
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from mawja.dedup.v1.events_pb2 import Tally
@@ -36,6 +36,7 @@ FUTURE_MS = DAY_MS
 _FINEST_MS = MINUTE.hop_ms
 
 Subject = tuple["Dimension.ValueType", str]
+_EMPTY: Mapping[int, int] = {}
 WHOLE: Subject = (Dimension.DIMENSION_ALL, "")
 
 
@@ -231,6 +232,14 @@ class Book:
             self._packed[key] = _pack(block)
 
     # Answering.
+
+    def slot(self, width_ms: int, slot_ms: int) -> Mapping[int, int]:
+        """Counts by subject's id of the slot that starts at `slot_ms`, of one kind of window."""
+        return self._sums[width_ms].slots.get(slot_ms, _EMPTY)
+
+    def oldest_ms(self) -> int:
+        """The start of the oldest slot in which anything was counted; the newest when none is."""
+        return min(self._sums[HOUR.width_ms].slots, default=self._newest_ms)
 
     def named(self, subject_id: int) -> Subject:
         """The subject of an id that `take` returned."""

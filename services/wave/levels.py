@@ -65,6 +65,11 @@ def counts(packed: int) -> Counts:
     return Counts(**dict(zip(FIELDS, lanes, strict=True)))
 
 
+def cases(packed: int) -> int:
+    """Only the cases that `packed` holds: true demand."""
+    return packed >> 64 * FIELDS.index("cases") & (1 << 64) - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a centre promises of one service level: `share` (0 to 1) of `whole` must be `part`."""

@@ -13,6 +13,7 @@ from services.runtime import rpc
 from services.runtime.errors import Away, Forbidden, Invalid, Violation
 from services.runtime.identity import Caller
 from services.wave.book import Book, TooMany
+from services.wave.bursts import Bursts
 from services.wave.publish import Publisher
 
 # Of one answer: 4 MiB hold some 30,000 levels.
@@ -26,10 +27,16 @@ class WaveServicer(service_pb2_grpc.WaveServiceServicer):
     is set when the process stops."""
 
     def __init__(
-        self, book: Book, publisher: Publisher, ready: Callable[[], bool], ending: asyncio.Event
+        self,
+        book: Book,
+        publisher: Publisher,
+        bursts: Bursts,
+        ready: Callable[[], bool],
+        ending: asyncio.Event,
     ) -> None:
         self._book = book
         self._publisher = publisher
+        self._bursts = bursts
         self._ready = ready
         self._ending = ending
 
@@ -91,6 +98,21 @@ class WaveServicer(service_pb2_grpc.WaveServiceServicer):
             some.cancel()
             ending.cancel()
             self._publisher.leave(watcher)
+
+    async def ListBursts(
+        self, request: service_pb2.ListBurstsRequest, context: _Context[Any, Any]
+    ) -> service_pb2.ListBurstsResponse:
+        """What more people than usual reach out about."""
+        agency = rpc.CALLER.get().agency
+        self._check_ready()
+        return service_pb2.ListBurstsResponse(
+            bursts=[
+                burst
+                for burst in self._bursts.all()
+                if not (request.active and burst.ended)
+                and (not agency or (burst.dimension, burst.subject) == (_AGENCY, agency))
+            ]
+        )
 
     def _check_ready(self) -> None:
         if not self._ready():

@@ -34,6 +34,7 @@ from services.runtime.own import LogReader, Record
 from services.runtime.topics import LEVEL, TALLY
 from services.wave.count import Count
 from services.wave.publish import Publisher
+from services.wave.raising import Raiser
 
 STATE_EVERY_S = 1.0
 _POSITION_S = 30.0
@@ -89,6 +90,7 @@ class Follower:
         partitions: int,
         count: Count,
         publisher: Publisher,
+        raiser: Raiser,
         now_ms: int,
     ) -> None:
         self._app = app
@@ -96,6 +98,7 @@ class Follower:
         self._partitions = range(partitions)
         self._count = count
         self._publisher = publisher
+        self._raiser = raiser
         self._started_ms = now_ms
         self._assigned = asyncio.Event()
         self._failure: BaseException | None = None
@@ -123,6 +126,7 @@ class Follower:
         # Sums that lack a part of the past are nobody's levels.
         if self.caught_up:
             await self._publisher.state()
+            await self._raiser.state()
 
     async def _on_assigned(self, *_: Any, **__: Any) -> None:
         self._assigned.set()

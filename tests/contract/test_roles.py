@@ -57,6 +57,7 @@ MATRIX = {
     "BroadcastService/OptOut": ".x.x....",
     "WaveService/GetLevels": ".xxxxxx.",
     "WaveService/WatchLevels": ".xxxxxx.",
+    "WaveService/ListBursts": ".xxxxxx.",
 }
 
 

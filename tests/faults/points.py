@@ -219,6 +219,7 @@ POINTS: tuple[Point, ...] = (
     Point("wave", "read-up", CALL, "services.wave.stream:Follower._read_up", most=1),
     Point("wave", "tally-taken", CALL, "services.wave.count:Count.take", most=50),
     Point("wave", "level", RECORD, topics.LEVEL.name, most=50),
+    Point("wave", "burst", RECORD, topics.BURST.name, most=2),
 )
 ALWAYS = frozenset(
     {

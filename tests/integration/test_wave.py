@@ -15,14 +15,15 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from mawja.dedup.v1.events_pb2 import Tally, TallyRow
 from mawja.wave.v1 import service_pb2, service_pb2_grpc
-from mawja.wave.v1.events_pb2 import Dimension, Level
+from mawja.wave.v1.events_pb2 import Burst, Dimension, Level
 
 from services.local.system import token
 from services.runtime import clock, rpc
 from services.runtime.config import Settings
 from services.runtime.identity import Role, issue
+from services.runtime.own import LogReader
 from services.runtime.produce import Producer, acknowledged
-from services.runtime.topics import LEVEL, TALLY
+from services.runtime.topics import BURST, LEVEL, TALLY
 from tests.room_process import Room, room
 
 # Five minutes ago, on a slot: fine windows are kept, and nothing is ahead of the clock.
@@ -295,3 +296,52 @@ async def test_faust_makes_no_topic_and_commits_nothing(settings: Settings, runn
         assert not any(offsets.values())
     finally:
         admin.close()
+
+
+async def test_a_burst_is_raised_within_a_minute_without_any_history(
+    settings: Settings, running: Room
+) -> None:
+    target = await asyncio.to_thread(running.target)
+    begun = clock.now_ms()
+    bucket = begun - begun % 10_000
+
+    def flood(cases: int, through: int) -> Tally:
+        row = TallyRow(agency="municipality", topic="flooded-underpass", cases=cases)
+        return Tally(
+            partition=3,
+            bucket_ms=bucket,
+            bucket_width_ms=10_000,
+            through_offset=through,
+            rows=[row],
+        )
+
+    async with caller(target, settings) as (stub, metadata):
+
+        async def topics() -> dict[str, Burst]:
+            asked = service_pb2.ListBurstsRequest(active=True)
+            answer = await stub.ListBursts(asked, metadata=metadata)
+            of_topic = Dimension.DIMENSION_TOPIC
+            return {b.subject: b for b in answer.bursts if b.dimension == of_topic}
+
+        async def raised() -> bool:
+            return "flooded-underpass" in await topics()
+
+        await say(settings, [flood(5, 10_000)])
+        await asyncio.sleep(2)
+        assert not await raised()
+        await say(settings, [flood(12, 10_001)])
+        await eventually(raised)
+        burst = (await topics())["flooded-underpass"]
+        assert clock.now_ms() - begun < 60_000
+        assert (burst.start_ms, burst.cases) == (bucket, 12)
+    found: list[Burst] = []
+    reader = LogReader(settings.kafka, "test-bursts")
+    ends = await reader.end(BURST, range(settings.partitions))
+    await reader.read_many(
+        {(BURST, p): (0, end) for p, end in ends.items()},
+        lambda record: found.append(Burst.FromString(record.value or b"")),
+    )
+    assert any(burst.subject == "flooded-underpass" for burst in found)
+    async with caller(target, settings, agency="moh") as (stub, metadata):
+        answer = await stub.ListBursts(service_pb2.ListBurstsRequest(), metadata=metadata)
+        assert not [b for b in answer.bursts if b.subject != "moh"]

@@ -80,7 +80,7 @@ class Incidents:
             self._settle(decision, need)
         return self._done(decision)
 
-    def unlink(
+    def part(
         self, command: incidents_pb2.IncidentCommand, at: common_pb2.Input, now_ms: int
     ) -> Decision:
         """Decides on what a person parts. The same command again gets its first outcome."""

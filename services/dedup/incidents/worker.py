@@ -139,7 +139,7 @@ class IncidentWork:
                     decision = self.state.stated(inputs.need(record.value or b""), at, at_ms)
                 else:
                     command = inputs.command(record.value or b"")
-                    decision = self.state.unlink(command, at, at_ms)
+                    decision = self.state.part(command, at, at_ms)
                     if command.envelope.reply_to:
                         answers.append((command.envelope.reply_to, decision))
             except Poison as error:

@@ -217,3 +217,67 @@ class ServiceLevels(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__handled_in_target) -> _WhichOneofReturnType__handled_in_target | None: ...
 
 Global___ServiceLevels: _TypeAlias = ServiceLevels  # noqa: Y015
+
+@_typing.final
+class Burst(_message.Message):
+    """Topic wave.burst.v1: more people than usual reach out about one thing. A later record of the same
+    subject and start replaces an earlier one.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIMENSION_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    START_MS_FIELD_NUMBER: _builtins.int
+    RAISED_MS_FIELD_NUMBER: _builtins.int
+    USUAL_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
+    LAST_MINUTE_FIELD_NUMBER: _builtins.int
+    PEAK_FIELD_NUMBER: _builtins.int
+    CASES_FIELD_NUMBER: _builtins.int
+    UNTIL_MS_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
+    dimension: Global___Dimension.ValueType
+    """What it is about."""
+    subject: _builtins.str
+    """Which one; empty for the whole centre."""
+    start_ms: _builtins.int
+    """When it began: Unix time in milliseconds, event time, a multiple of 10 s."""
+    raised_ms: _builtins.int
+    """End of the minute in which it showed: Unix time in milliseconds, event time."""
+    usual: _builtins.float
+    """Cases a minute that are usual at this time."""
+    known: _builtins.bool
+    """Whether that is known from earlier days or hours; else it is only what is assumed."""
+    last_minute: _builtins.int
+    """Cases in the last minute looked at."""
+    peak: _builtins.int
+    """Most cases in a minute so far."""
+    cases: _builtins.int
+    """Cases since it began."""
+    until_ms: _builtins.int
+    """Until when it was looked at: Unix time in milliseconds, event time."""
+    ended: _builtins.bool
+    """Whether it is over: for 5 minutes hardly more than usual, or lasting so long that it is usual now."""
+    def __init__(
+        self,
+        *,
+        dimension: Global___Dimension.ValueType = ...,
+        subject: _builtins.str = ...,
+        start_ms: _builtins.int = ...,
+        raised_ms: _builtins.int = ...,
+        usual: _builtins.float = ...,
+        known: _builtins.bool = ...,
+        last_minute: _builtins.int = ...,
+        peak: _builtins.int = ...,
+        cases: _builtins.int = ...,
+        until_ms: _builtins.int = ...,
+        ended: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases", b"cases", "dimension", b"dimension", "ended", b"ended", "known", b"known", "last_minute", b"last_minute", "peak", b"peak", "raised_ms", b"raised_ms", "start_ms", b"start_ms", "subject", b"subject", "until_ms", b"until_ms", "usual", b"usual"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Burst: _TypeAlias = Burst  # noqa: Y015

@@ -129,3 +129,49 @@ class WatchLevelsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchLevelsResponse: _TypeAlias = WatchLevelsResponse  # noqa: Y015
+
+@_typing.final
+class ListBurstsRequest(_message.Message):
+    """Asks for bursts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    active: _builtins.bool
+    """Only those that are not over."""
+    def __init__(
+        self,
+        *,
+        active: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBurstsRequest: _TypeAlias = ListBurstsRequest  # noqa: Y015
+
+@_typing.final
+class ListBurstsResponse(_message.Message):
+    """Bursts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BURSTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def bursts(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Burst]:
+        """The latest start first."""
+
+    def __init__(
+        self,
+        *,
+        bursts: _abc.Iterable[_events_pb2.Burst] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bursts", b"bursts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBurstsResponse: _TypeAlias = ListBurstsResponse  # noqa: Y015

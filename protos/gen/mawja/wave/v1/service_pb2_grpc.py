@@ -48,6 +48,11 @@ class WaveServiceStub:
                 request_serializer=mawja_dot_wave_dot_v1_dot_service__pb2.WatchLevelsRequest.SerializeToString,
                 response_deserializer=mawja_dot_wave_dot_v1_dot_service__pb2.WatchLevelsResponse.FromString,
                 _registered_method=True)
+        self.ListBursts = channel.unary_unary(
+                '/mawja.wave.v1.WaveService/ListBursts',
+                request_serializer=mawja_dot_wave_dot_v1_dot_service__pb2.ListBurstsRequest.SerializeToString,
+                response_deserializer=mawja_dot_wave_dot_v1_dot_service__pb2.ListBurstsResponse.FromString,
+                _registered_method=True)
 
 
 class WaveServiceServicer:
@@ -72,6 +77,13 @@ class WaveServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListBursts(self, request, context):
+        """Bursts of the last 24 hours, the latest start first: what more people than usual reach out about.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WaveServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -84,6 +96,11 @@ def add_WaveServiceServicer_to_server(servicer, server):
                     servicer.WatchLevels,
                     request_deserializer=mawja_dot_wave_dot_v1_dot_service__pb2.WatchLevelsRequest.FromString,
                     response_serializer=mawja_dot_wave_dot_v1_dot_service__pb2.WatchLevelsResponse.SerializeToString,
+            ),
+            'ListBursts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBursts,
+                    request_deserializer=mawja_dot_wave_dot_v1_dot_service__pb2.ListBurstsRequest.FromString,
+                    response_serializer=mawja_dot_wave_dot_v1_dot_service__pb2.ListBurstsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -144,6 +161,33 @@ class WaveService:
             '/mawja.wave.v1.WaveService/WatchLevels',
             mawja_dot_wave_dot_v1_dot_service__pb2.WatchLevelsRequest.SerializeToString,
             mawja_dot_wave_dot_v1_dot_service__pb2.WatchLevelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBursts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.wave.v1.WaveService/ListBursts',
+            mawja_dot_wave_dot_v1_dot_service__pb2.ListBurstsRequest.SerializeToString,
+            mawja_dot_wave_dot_v1_dot_service__pb2.ListBurstsResponse.FromString,
             options,
             channel_credentials,
             insecure,

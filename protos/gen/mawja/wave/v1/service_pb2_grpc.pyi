@@ -43,6 +43,8 @@ class WaveServiceStub:
     """Levels as they change, from now on, at most once a second each; of a window that changed more
     often, the latest. RESOURCE_EXHAUSTED when the caller is too far behind: watch again.
     """
+    ListBursts: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListBurstsRequest, _service_pb2.ListBurstsResponse]
+    """Bursts of the last 24 hours, the latest start first: what more people than usual reach out about."""
 
 @_typing.type_check_only
 class WaveServiceAsyncStub(WaveServiceStub):
@@ -59,6 +61,8 @@ class WaveServiceAsyncStub(WaveServiceStub):
     """Levels as they change, from now on, at most once a second each; of a window that changed more
     often, the latest. RESOURCE_EXHAUSTED when the caller is too far behind: watch again.
     """
+    ListBursts: _aio.UnaryUnaryMultiCallable[_service_pb2.ListBurstsRequest, _service_pb2.ListBurstsResponse]  # type: ignore[assignment]
+    """Bursts of the last 24 hours, the latest start first: what more people than usual reach out about."""
 
 class WaveServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows levels. Times are event time. Windows of 60 s are kept for 2 hours before the newest tally,
@@ -84,5 +88,13 @@ class WaveServiceServicer(metaclass=_abc_1.ABCMeta):
         """Levels as they change, from now on, at most once a second each; of a window that changed more
         often, the latest. RESOURCE_EXHAUSTED when the caller is too far behind: watch again.
         """
+
+    @_abc_1.abstractmethod
+    def ListBursts(
+        self,
+        request: _service_pb2.ListBurstsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.ListBurstsResponse, _abc.Awaitable[_service_pb2.ListBurstsResponse]]:
+        """Bursts of the last 24 hours, the latest start first: what more people than usual reach out about."""
 
 def add_WaveServiceServicer_to_server(servicer: WaveServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
