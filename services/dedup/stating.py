@@ -20,6 +20,7 @@ _CHANGED = (
     events_pb2.CASE_CHANGE_REOPENED,
     events_pb2.CASE_CHANGE_MERGED,
     events_pb2.CASE_CHANGE_SPLIT,
+    events_pb2.CASE_CHANGE_HEARD,
 )
 
 
