@@ -23,6 +23,8 @@ from services.dedup.signs import NONE, Signs, service_hash, steps
 from services.dedup.words import CODE, Shaper, tokens
 
 _LIKELIEST = 8
+_SHORTEST = 2
+"""Letters of a word that can say something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Reader:
         guess = self._identifier.identify(text) if not language else NO_LANGUAGE
         language = language or guess.code
         shape, rarity = self._shaper.read(said, self._rarity)
-        if not said:
+        if all(len(token) < _SHORTEST for token in said):
             return Reading(language=language, shape=shape)
         scores = self._model.scores(said)
         services = self._likely(scores)

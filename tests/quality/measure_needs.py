@@ -76,16 +76,17 @@ def decided(
 ) -> Iterator[tuple[Contact, dedup_pb2.CaseDecision]]:
     """Every contact and the decision on it. `begins`: minute at which a scene begins, where not
     all begin together."""
-    trees, begins = learnt.trees(), begins or {}
+    begins = begins or {}
     for scene in scenes:
         cases = Cases(rules, trees=trees)
         for offset, one in enumerate(scene.contacts):
             at = common_pb2.Input(topic="quality", offset=offset)
-            contact = _accepted(one, begins.get(scene.id, 0))
+            contact = accepted(one, begins.get(scene.id, 0))
             yield one, cases.contact(contact, read[one.text], at, START_MS)
 
 
-def _accepted(one: Contact, begin: int) -> events_pb2.ContactAccepted:
+def accepted(one: Contact, begin: int = 0) -> events_pb2.ContactAccepted:
+    """The contact as intake would take it, of a scene that begins at a minute."""
     at_ms = START_MS + (begin + one.minutes) * _MINUTE_MS
     return events_pb2.ContactAccepted(
         contact_id=ids.contact_id(one.scene, one.id),

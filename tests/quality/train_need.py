@@ -1,10 +1,12 @@
 """Learns how likely a text is about a case of its person: `python -m tests.quality.train_need`.
 
 From the threads of `set/learn`, read by a model that has not learnt from the half they are in, and
-those of `set/dev`. Writes services/dedup/need.npz. Five minutes on one core.
+those of `set/dev`: with cases as they should be, and with those that such trees make. Writes
+services/dedup/need.npz. Five minutes on one core.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.dedup import catalogue, languages, learnt, model, need
-from services.dedup.need import seen_of, signs_of
+from services.dedup.need import Trees, seen_of, signs_of
 from services.dedup.reading import Limits, Reader, Reading
 from services.dedup.signs import CaseSigns
 from tests.quality import scenes as authored
@@ -23,6 +25,7 @@ from tests.quality.scenes import Contact, Scene
 from tests.quality.train import learn, lessons, settled, stored
 
 _MINUTE_MS = 60_000
+WHERE_TREES_JOIN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +43,37 @@ class _Case:
     last_ms: int
     shape: frozenset[int]
     signs: CaseSigns
+    needs: Counter[str]
+
+    def join(self, need_id: str, reading: Reading, at_ms: int) -> None:
+        self.last_ms = at_ms
+        self.shape |= frozenset(reading.shape)
+        self.signs = self.signs.joined(reading.signs)
+        self.needs[need_id] += 1
 
 
-def reader(weights: model.Weights) -> Reader:
-    """A reader with a hash that needs no key."""
-    return Reader(
-        languages.read(),
-        catalogue.read().agencies_of,
-        weights,
-        Limits(0.5, 0.5, 0.5),
-        model.plain_hash,
-    )
+Read = list[tuple[Scene, list[Reading]]]
 
 
-def examples(scenes: Sequence[Scene], read: Reader) -> Iterator[Example]:
-    """Every later contact of a person with each of their cases, as an agent would keep them."""
-    for scene in scenes:
-        of_person: dict[str, dict[str, _Case]] = {}
-        for one in scene.contacts:
-            reading, at_ms = read.read(one.text), one.minutes * _MINUTE_MS
-            cases = of_person.setdefault(one.person, {})
-            latest = max((case.last_ms for case in cases.values()), default=0)
-            for told, case in cases.items():
+def read_all(scenes: Sequence[Scene], weights: model.Weights) -> Read:
+    """The readings of every scene's contacts, with a hash that needs no key."""
+    agencies = catalogue.read().agencies_of
+    limits = Limits(0.5, 0.5, 0.5)
+    reader = Reader(languages.read(), agencies, weights, limits, model.plain_hash)
+    return [(scene, [reader.read(one.text) for one in scene.contacts]) for scene in scenes]
+
+
+def examples(read: Read, trees: Trees | None = None) -> Iterator[Example]:
+    """Every later contact of a person with each of their cases. The cases are as an agent would
+    keep them, or, with `trees`, as those make them: with the mistakes that later contacts meet."""
+    for scene, readings in read:
+        of_person: dict[str, list[_Case]] = {}
+        for one, reading in zip(scene.contacts, readings, strict=True):
+            at_ms = one.minutes * _MINUTE_MS
+            cases = of_person.setdefault(one.person, [])
+            latest = max((case.last_ms for case in cases), default=0)
+            joins, likeliest = None, WHERE_TREES_JOIN
+            for case in cases:
                 seen = seen_of(
                     reading.rarity,
                     reading.shape,
@@ -71,39 +83,53 @@ def examples(scenes: Sequence[Scene], read: Reader) -> Iterator[Example]:
                     latest=case.last_ms == latest,
                     cases=len(cases),
                 )
-                yield Example(one, signs_of(reading.signs, case.signs, seen), told == one.need)
-            _join(cases, one.need, reading, at_ms)
+                signs = signs_of(reading.signs, case.signs, seen)
+                same = case.needs.most_common(1)[0][0] == one.need
+                yield Example(one, signs, same)
+                if trees is None:
+                    joins = case if same else joins
+                elif (likely := trees.likely(signs)) >= likeliest:
+                    joins, likeliest = case, likely
+            if joins is None:
+                joins = _Case(at_ms, at_ms, frozenset(), CaseSigns(), Counter())
+                cases.append(joins)
+            joins.join(one.need, reading, at_ms)
 
 
-def _join(cases: dict[str, _Case], told: str, reading: Reading, at_ms: int) -> None:
-    case = cases.setdefault(told, _Case(at_ms, at_ms, frozenset(), CaseSigns()))
-    case.last_ms = at_ms
-    case.shape |= frozenset(reading.shape)
-    case.signs = case.signs.joined(reading.signs)
+def learnt_from(found: Sequence[Example]) -> dict[str, NDArray[Any]]:
+    """What services/dedup/need.npz holds."""
+    signs = np.array([one.signs for one in found])
+    same = np.array([one.same for one in found], float)
+    return {"names": np.array(need.NAMES), **boost(signs, same)}
 
 
-def table(found: Sequence[Example]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Signs (examples x S) and whether the need is the same."""
-    return np.array([one.signs for one in found]), np.array([one.same for one in found], float)
+def kept(found: Sequence[Example]) -> Trees:
+    """The trees that are learnt from examples."""
+    made = learnt_from(found)
+    return Trees(made["sign"], made["limit"], made["leaf"], float(made["bias"]))
 
 
-def held_out() -> list[Example]:
-    """Examples of `learn`, each half read by what was learnt without it, and of `dev`."""
+def halves() -> list[Read]:
+    """`learn` in two halves, each read by what was learnt without it, and `dev`."""
     learn_from, dev = authored.read("learn"), authored.read("dev")
-    found: list[Example] = []
+    read = []
     for half in (0, 1):
-        taught = lessons(learn_from[1 - half :: 2])
-        weights = learnt.weights(stored(settled(learn(taught), dev)))
-        found += examples(learn_from[half::2], reader(weights))
-    return found + list(examples(dev, reader(learnt.weights())))
+        weights = settled(learn(lessons(learn_from[1 - half :: 2])), dev)
+        read.append(read_all(learn_from[half::2], learnt.weights(stored(weights))))
+    return [*read, read_all(dev, learnt.weights())]
 
 
 def main() -> None:
     """Learns and writes."""
-    found = held_out()
+    parts = halves()
+    right = [list(examples(part)) for part in parts]
+    found = [one for part in right for one in part]
+    for number, part in enumerate(parts):
+        # What is learnt from the others makes its own mistakes here.
+        others = kept([one for other, made in enumerate(right) if other != number for one in made])
+        found += examples(part, others)
     path = Path(need.__file__).with_name("need.npz")
-    trees: dict[str, Any] = boost(*table(found))
-    np.savez_compressed(path, names=np.array(need.NAMES), **trees)
+    np.savez_compressed(path, **learnt_from(found))  # type: ignore[arg-type]
     print(f"{len(found):,} examples, {path.stat().st_size / 1e3:.0f} kB: {path}", file=sys.stderr)
 
 
