@@ -76,7 +76,7 @@ def decided(
 ) -> Iterator[tuple[Contact, dedup_pb2.CaseDecision]]:
     """Every contact and the decision on it. `begins`: minute at which a scene begins, where not
     all begin together."""
-    begins = begins or {}
+    trees, begins = learnt.trees(), begins or {}
     for scene in scenes:
         cases = Cases(rules, trees=trees)
         for offset, one in enumerate(scene.contacts):
