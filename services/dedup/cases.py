@@ -268,6 +268,8 @@ class Cases:
         """Counts the contact of a decision in; what it and its waiting calls mean for the case."""
         link, signs = decision.link, unpack(decision.signs)
         opened = number == len(self.known)
+        # Of a case that was split or merged the log may keep no contact before this one.
+        first = opened or next(self.contacts.of_case(number), NONE) == NONE
         if opened:
             self.known.add(decision.case, decision.shape, signs)
             self.calls.case_opened()
@@ -282,7 +284,7 @@ class Cases:
         if reconnect:
             self.contacts.steps[contact] |= step.RECONNECT
         self.tallies.add(link.event_ms, row, tally.CONTACTS)
-        if opened:
+        if first:
             self.tallies.add(link.event_ms, row, tally.CASES)
         self.calls.came_back(number, link.event_ms)
         waited = self.calls.take_waited(key, contact, decision)

@@ -418,4 +418,22 @@ def test_a_log_whose_beginning_is_no_longer_kept_is_folded(kept: int) -> None:
     number = cases.number_of(last.case_id)
     assert number is not None
     assert cases.case(number) == last
-    assert all(row.cases >= 0 for t in cases.tallies.every(0, 0) for row in t.rows)
+    # A case is counted where any contact of it is known; a count below 0 could not be told.
+    counted = sum(row.cases for t in cases.tallies.every(0, 0) for row in t.rows)
+    assert counted == len(set(cases.contacts.case))
+
+
+def test_a_case_of_which_the_log_keeps_no_contact_is_counted_with_its_next_one() -> None:
+    desk = Desk()
+    case = desk.contact("a").case
+    desk.contact("b", MIN, agency="")
+    desk.contact("c", MIN)
+    new = split(desk, "1", case, "b").other
+    desk.contact("d", 2 * MIN)
+    joined = desk.log[-1].case.case_id
+    source, into = (new, case) if joined == new.case_id else (case, new)
+    merge(desk, "2", source, into)
+    cases = Cases(RULES)
+    for offset, decision in enumerate(desk.log[3:], start=3):
+        cases.fold(decision, offset)
+    assert sum(row.cases for t in cases.tallies.every(0, 0) for row in t.rows) == 1
