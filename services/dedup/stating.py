@@ -50,6 +50,7 @@ def stated(decision: events_pb2.CaseDecision) -> Iterator[needs_pb2.NeedStated]:
         need.CopyFrom(written)
         if number == 0:
             need.shape.extend(decision.shape)
+            need.signs.extend(decision.signs)
         yield need
 
 

@@ -24,7 +24,9 @@ from services.tools import where
 from services.tools.take_away import take_away
 from services.tools.told import told
 
-ROOMS = ("dedup", "outreach", "broadcast", "intake")
+ROOMS = ("dedup", "incidents", "outreach", "broadcast", "intake")
+GROUPS = {"incidents": "dedup-incidents"}
+"""The consumer group of who writes a view, where it is not named like it."""
 _LOOK_S = 0.2
 _PATIENCE_S = 60.0
 """Without anything new for so long, nobody is at it."""
@@ -79,13 +81,13 @@ def check_owners(kafka: str, rooms: Sequence[str]) -> None:
     try:
         admin = KafkaAdminClient(bootstrap_servers=kafka)
         try:
-            groups = admin.describe_groups(list(rooms))
+            groups = admin.describe_groups([GROUPS.get(room, room) for room in rooms])
         finally:
             admin.close()
     except KafkaError as error:
         raise Away(f"Kafka at {kafka} does not answer: {type(error).__name__}") from error
     for room in rooms:
-        if not groups[room]["members"]:
+        if not groups[GROUPS.get(room, room)]["members"]:
             raise NotInState(
                 f"no {room} runs there, so nobody would write its view again: start it first"
             )

@@ -14,32 +14,23 @@ from itertools import combinations
 from zlib import crc32
 
 from mawja.common.v1 import common_pb2
-from mawja.dedup.v1 import needs_pb2
+from mawja.dedup.v1 import events_pb2, needs_pb2
 
-from services.dedup import catalogue, languages
-from services.dedup.catalogue import Catalogue
+from services.dedup import catalogue, data, languages, learnt
 from services.dedup.incidents import ordinary, places
 from services.dedup.incidents.evidence import Evidence
 from services.dedup.incidents.heard import Ear
 from services.dedup.incidents.levels import OTHER_PERSON, SAME_QUESTION
 from services.dedup.incidents.state import Incidents
-from services.dedup.language import meanings, stop_stems
+from services.dedup.language import stop_stems
 from services.dedup.levels import read as read_levels
-from services.dedup.words import Shaper
+from services.dedup.reading import Limits, Reader
 from services.runtime import ids
 from tests.quality.scenes import NOTHING, Contact, Scene, Truth, pairs, read
 
 DAY_MINUTES = 1_440
 START_MS = 1_800_000_000_000
 MINUTE_MS = 60_000
-WRONG = 0.35
-"""Share of needs whose service triage says wrongly."""
-_KINDS = {
-    "enquiry": common_pb2.CONTACT_KIND_ENQUIRY,
-    "complaint": common_pb2.CONTACT_KIND_COMPLAINT,
-    "request": common_pb2.CONTACT_KIND_REQUEST,
-    "feedback": common_pb2.CONTACT_KIND_FEEDBACK,
-}
 
 
 def plain_hash(word: str) -> int:
@@ -56,17 +47,16 @@ class Stated:
 
 
 class Stage:
-    """Plays scenes. `wrong`: share of cases with a wrong service; `known`: with one at all."""
+    """Plays scenes. `triage`: whether a text is asked what it is about."""
 
-    def __init__(self, wrong: float = WRONG, known: float = 1.0, seed: int = 1) -> None:
-        spoken = languages.read()
-        stop = stop_stems(spoken)
+    def __init__(self, triage: bool = True, seed: int = 1) -> None:
+        spoken, rules = languages.read(), data.rules()
+        limits = Limits(rules.life_enough, rules.topic_enough, rules.kind_enough)
+        services = catalogue.read(None).agencies_of
         self.gazetteer = places.read()
-        self._shaper = Shaper(plain_hash, stop, meanings(spoken))
-        self._ear = Ear(plain_hash, stop, self.gazetteer)
-        self._agency_of = _agencies(catalogue.read(None))
-        self._wrong = wrong
-        self._known = known
+        self._reader = Reader(spoken, services, learnt.weights(), limits, plain_hash)
+        self._ear = Ear(plain_hash, stop_stems(spoken), self.gazetteer)
+        self._triage = triage
         self._seed = seed
 
     def ordinary(self) -> ordinary.Ordinary:
@@ -77,59 +67,55 @@ class Stage:
         """What is stated, in order of arrival."""
         pick = random.Random(self._seed)
         found: list[tuple[int, int, Stated]] = []
-        codes = sorted(self._agency_of)
         for scene in scenes:
             begin = 0 if at_once else pick.randrange(DAY_MINUTES)
-            service: dict[str, str] = {}
             versions: Counter[str] = Counter()
+            triage: dict[str, events_pb2.Triage] = {}
             for contact in scene.contacts:
                 case = case_of(contact)
                 versions[case] += 1
-                if case not in service:
-                    service[case] = self._said(pick, scene.services[contact.need], codes)
                 at = begin + contact.minutes
-                stated = self._state(contact, case, versions[case], at, service[case])
+                stated = self._state(contact, case, versions[case], at, triage)
                 found.append((at, len(found), Stated(contact, stated)))
         return [stated for _, _, stated in sorted(found, key=lambda one: one[:2])]
 
-    def _said(self, pick: random.Random, right: frozenset[str], codes: Sequence[str]) -> str:
-        if pick.random() >= self._known:
-            return ""
-        if pick.random() < self._wrong or not right:
-            return pick.choice(codes)
-        return pick.choice(sorted(right))
-
     def _state(
-        self, contact: Contact, case: str, version: int, minute: int, service: str
+        self,
+        contact: Contact,
+        case: str,
+        version: int,
+        minute: int,
+        triage: dict[str, events_pb2.Triage],
     ) -> needs_pb2.NeedStated:
-        heard = self._ear.hear(contact.text)
-        return needs_pb2.NeedStated(
+        heard, reading = self._ear.hear(contact.text), self._reader.read(contact.text)
+        need = needs_pb2.NeedStated(
             case_id=case,
             case_number=ids.case_number(case),
             case_version=version,
             person=ids.derive("person", contact.scene, contact.person).encode()[:16],
-            agency=self._agency_of.get(service, ""),
-            topic=service,
-            topic_confidence=1.0 if service else 0.0,
-            language=contact.language,
-            kind=_KINDS[contact.kind],
-            life_safety=contact.life,
+            language=reading.language,
             event_ms=START_MS + minute * MINUTE_MS,
             channel=common_pb2.CHANNEL_WHATSAPP,
-            shape=self._shaper.shape(contact.text),
+            shape=reading.shape,
             sounds=heard.sounds,
             places=heard.places,
             sealed_text=contact.text.encode(),
         )
+        if self._triage and reading.triage is not None:
+            # As a case has it: of the latest text that says something.
+            if reading.triage.topic or case not in triage:
+                triage[case] = reading.triage
+            said = triage[case]
+            need.agency, need.topic = said.agency, said.topic
+            need.topic_confidence = said.topic_confidence
+            need.kind, need.life_safety = said.kind, said.life_safety
+            need.signs.extend(reading.signs.pack())
+        return need
 
 
 def case_of(contact: Contact) -> str:
     """The case that a contact belongs to: one need of one person."""
     return ids.derive("case", contact.scene, contact.need, contact.person)
-
-
-def _agencies(read: Catalogue) -> dict[str, str]:
-    return {s.code: code for code, agency in read.agencies.items() for s in agency.services}
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +225,7 @@ def main() -> None:
     for title, at_once, stage in (
         ("each scene at its own time of one day", False, Stage()),
         ("all at once", True, Stage()),
-        ("own times, no service known", False, Stage(known=0.0)),
-        ("own times, every service right", False, Stage(wrong=0.0)),
+        ("own times, without triage", False, Stage(triage=False)),
     ):
         found = measure(scenes, at_once, stage)
         print(title)

@@ -16,6 +16,7 @@ from services.dedup import words
 from services.dedup.incidents.need import Need
 from services.dedup.incidents.ordinary import Ordinary
 from services.dedup.incidents.places import Gazetteer
+from services.dedup.signs import STEPS
 from services.dedup.words import CODE
 
 FACTS = (
@@ -32,6 +33,7 @@ FACTS = (
     "other_code",
     "same_topic",
     "same_agency",
+    "like_trouble",
     "apart",
     "same_person",
     "both_ask",
@@ -47,6 +49,8 @@ FACTS = (
     "other_city",
 )
 """What weights are for, in the order of `facts`."""
+ENOUGH = 1.5
+"""Rarity that the words of a case must have together; a rare one has about 0.8."""
 _MINUTE_MS = 60_000
 _ASKS = common_pb2.CONTACT_KIND_ENQUIRY
 _KEPT = 16_384
@@ -84,6 +88,12 @@ class Evidence:
         """What a case says. Rarities are those of when it was first asked."""
         return self._said(need.shape, need.sounds)
 
+    def speaks(self, need: Need) -> bool:
+        """Whether a case says enough to be held against others: a greeting or a single word, even
+        the same one from everybody, tells of no event."""
+        said = self.said(need)
+        return said.all_words >= ENOUGH or bool(said.codes)
+
     def compare(self, one: Need, other: Need) -> Common:
         """The facts about two cases."""
         first, second = self.said(one), self.said(other)
@@ -105,6 +115,7 @@ class Evidence:
             float(not same_code and bool(first.codes) and bool(second.codes)),
             sure if same_topic else 0.0,
             sure if one.agency and one.agency == other.agency else 0.0,
+            _alike(one.services, other.services),
             log1p(apart_ms / _MINUTE_MS),
             float(bool(one.person) and one.person == other.person),
             float(asks == 2),
@@ -155,6 +166,16 @@ def weigh(facts: tuple[float, ...], weights: tuple[float, ...]) -> float:
 def odds(logit: float) -> float:
     """Log-odds as a probability, 0 to 1."""
     return 1 / (1 + exp(-max(-50.0, min(50.0, logit))))
+
+
+def _alike(one: tuple[tuple[int, int], ...], other: tuple[tuple[int, int], ...]) -> float:
+    """How much two distributions of services overlap, 0 to 1 (Bhattacharyya's coefficient)."""
+    likely = dict(other)
+    shared = sum(sqrt(p * likely[service]) for service, p in one if service in likely)
+    if not shared:
+        return 0.0
+    whole = max(STEPS, sum(p for _, p in one)) * max(STEPS, sum(likely.values()))
+    return shared / sqrt(whole)
 
 
 def _rarest(one: Mapping[int, float], other: Mapping[int, float]) -> list[float]:

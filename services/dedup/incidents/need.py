@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 from mawja.dedup.v1 import needs_pb2
 
-from services.dedup import words
+from services.dedup import signs, words
 from services.dedup.words import CODE
 
 MOST_SOUNDS = 64
 MOST_PLACES = 8
+MOST_SERVICES = 16
 NeedStated = needs_pb2.NeedStated
 
 
@@ -39,6 +40,8 @@ class Need:
     sounds: bytes
     places: tuple[str, ...]
     sealed_text: bytes
+    services: tuple[tuple[int, int], ...]
+    """Likelihood of services by the hash of their code, in steps of 1/255: the most of any text."""
 
     @property
     def codes(self) -> frozenset[int]:
@@ -68,6 +71,7 @@ def of(stated: NeedStated) -> Need:
         sounds=_packed(stated.sounds),
         places=tuple(dict.fromkeys(stated.places))[:MOST_PLACES],
         sealed_text=stated.sealed_text,
+        services=_likeliest(signs.unpack(stated.signs).services.items()),
     )
 
 
@@ -88,7 +92,16 @@ def added(need: Need, stated: NeedStated) -> Need:
         sounds=_packed([*words.unpack(need.sounds), *stated.sounds]),
         places=tuple(dict.fromkeys((*need.places, *stated.places)))[:MOST_PLACES],
         sealed_text=max(need.sealed_text, fresh.sealed_text, key=len),
+        services=_likeliest((*need.services, *fresh.services)),
     )
+
+
+def _likeliest(given: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    most: dict[int, int] = {}
+    for service, likely in given:
+        most[service] = max(likely, most.get(service, 0))
+    ranked = sorted(most.items(), key=lambda one: (-one[1], one[0]))
+    return tuple(ranked[:MOST_SERVICES])
 
 
 def _packed(sounds: Iterable[int]) -> bytes:

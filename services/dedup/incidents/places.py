@@ -72,7 +72,7 @@ class Gazetteer:
         if number is not None:
             return number
         first = words[0]
-        if first[0] in _JOINED and len(first) > _SHORTEST_BARE:
+        if first[0] in _JOINED and (len(first) > _SHORTEST_BARE or len(words) > 1):
             number = self._spelt.get((first[1:], *words[1:]))
             if number is not None:
                 return number

@@ -124,9 +124,10 @@ class Incidents:
         said = self._evidence.said(need)
         found = [
             other
-            for case in self._index.find(need, said)
+            for case in (self._index.find(need, said) if self._evidence.speaks(need) else ())
             if (other := self.needs[case]).drill == need.drill
             and self._apart_ms(need, other) <= self.levels.window
+            and self._evidence.speaks(other)
         ]
         placed = self._placer.place(
             need, found, self.group_of.get, self.partings.barred, self.partings.parted
@@ -411,5 +412,6 @@ def _says_the_same(before: Need, now: Need) -> bool:
         before.shape == now.shape
         and before.sounds == now.sounds
         and before.places == now.places
+        and before.services == now.services
         and (before.agency, before.topic, before.kind) == (now.agency, now.topic, now.kind)
     )

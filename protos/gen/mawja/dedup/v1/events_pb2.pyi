@@ -723,8 +723,8 @@ class CaseDecision(_message.Message):
 
     @_builtins.property
     def needs(self) -> _containers.RepeatedCompositeFieldContainer[_needs_pb2.NeedStated]:
-        """What is stated to dedup.need.v1 because of this decision, each without `shape`: that of the
-        first is the one above.
+        """What is stated to dedup.need.v1 because of this decision, each without `shape` and `signs`: those
+        of the first are the ones above.
         """
 
     def __init__(

@@ -47,6 +47,7 @@ class NeedStated(_message.Message):
     RESOLVED_FIELD_NUMBER: _builtins.int
     MERGED_INTO_FIELD_NUMBER: _builtins.int
     CASE_NUMBER_FIELD_NUMBER: _builtins.int
+    SIGNS_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """UUID of the case."""
     case_version: _builtins.int
@@ -91,6 +92,10 @@ class NeedStated(_message.Message):
     def places(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Known places that the text names, by their English names; at most 8."""
 
+    @_builtins.property
+    def signs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """What its words are signs of (services/dedup/signs.py)."""
+
     def __init__(
         self,
         *,
@@ -113,10 +118,11 @@ class NeedStated(_message.Message):
         resolved: _builtins.bool = ...,
         merged_into: _builtins.str = ...,
         case_number: _builtins.str = ...,
+        signs: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "case_id", b"case_id", "case_number", b"case_number", "case_version", b"case_version", "channel", b"channel", "drill", b"drill", "event_ms", b"event_ms", "kind", b"kind", "language", b"language", "life_safety", b"life_safety", "merged_into", b"merged_into", "person", b"person", "places", b"places", "resolved", b"resolved", "sealed_text", b"sealed_text", "shape", b"shape", "sounds", b"sounds", "topic", b"topic", "topic_confidence", b"topic_confidence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "case_id", b"case_id", "case_number", b"case_number", "case_version", b"case_version", "channel", b"channel", "drill", b"drill", "event_ms", b"event_ms", "kind", b"kind", "language", b"language", "life_safety", b"life_safety", "merged_into", b"merged_into", "person", b"person", "places", b"places", "resolved", b"resolved", "sealed_text", b"sealed_text", "shape", b"shape", "signs", b"signs", "sounds", b"sounds", "topic", b"topic", "topic_confidence", b"topic_confidence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
