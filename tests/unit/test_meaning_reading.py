@@ -12,6 +12,7 @@ ASKING = kept.asking()
 PARTS = """
 frame: [ما, هي]
 asks: {benefit: [فوائد]}
+doing: []
 sort: [مدينة]
 apart: [[شمال, جنوب]]
 not: [لا]
@@ -96,8 +97,9 @@ def test_the_words_are_in_one_spelling() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("frame: [ما, هي]\n", "", "needs apart, asks, frame, not, sort"),
+        ("frame: [ما, هي]\n", "", "needs apart, asks, doing, frame, not, sort"),
         ("asks: {benefit: [فوائد]}", "asks: [x]", "a name and its words"),
+        ("doing: []", "doing: [fly]", "not among asks: fly"),
         ("[فوائد]", "[on]", "each must be a text"),
         ("[[شمال, جنوب]]", "x", "must be a list"),
     ],

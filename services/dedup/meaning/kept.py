@@ -8,6 +8,8 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from services.dedup import languages
+from services.dedup.language import meanings
 from services.dedup.meaning.pairs import FACTS, Learnt, Levels, Space
 from services.dedup.meaning.reading import Asking, bare, stemmed
 from services.dedup.meaning.trees import Forest
@@ -15,7 +17,7 @@ from services.dedup.words import tokens
 from services.runtime.errors import ConfigError
 from services.runtime.yamls import list_of, texts_of, yaml_of
 
-_NEEDED = {"frame", "asks", "sort", "apart", "not"}
+_NEEDED = {"frame", "asks", "doing", "sort", "apart", "not"}
 
 
 def asking(text: str | None = None) -> Asking:
@@ -32,6 +34,9 @@ def asking(text: str | None = None) -> Asking:
             # Of several words together none asks by itself.
             if len(spelt := tokens(word)) == 1:
                 asks.setdefault(spelt[0], set()).add(str(name))
+    doing = texts_of(f"{where}: doing", given["doing"])
+    if odd := set(doing) - {str(name) for name in given["asks"]}:
+        raise ConfigError(f"{where}: doing: not among asks: {', '.join(sorted(odd))}")
     apart: dict[str, list[tuple[int, str]]] = {}
     for number, listed in enumerate(list_of(f"{where}: apart", given["apart"])):
         for word in texts_of(f"{where}: apart, list {number + 1}", listed):
@@ -43,6 +48,8 @@ def asking(text: str | None = None) -> Asking:
         sorts=frozenset(stemmed(word) for word in _spelt(f"{where}: sort", given["sort"])),
         apart={word: tuple(places) for word, places in apart.items()},
         negations=_spelt(f"{where}: not", given["not"]),
+        alike=meanings(languages.read()),
+        doing=frozenset(doing),
     )
 
 

@@ -34,6 +34,7 @@ FACTS = (
     "uncovered_less",
     "asks_differ",
     "asks_nothing_common",
+    "sides_differ",
     "manner_differs",
     "trigrams",
     "length_differs",
@@ -178,6 +179,7 @@ def _facts(a: Reading, b: Reading, vectors: Vectors, beyond_phrasing: float) -> 
         min(uncovered_a, uncovered_b),
         differ,
         float(not asked),
+        float(bool(a.sides | b.sides) and not a.sides & b.sides),
         1 - len(a.general & b.general) / len(manner) if manner else 0.0,
         _trigrams_alike(a, b),
         float(abs(len(a.words) - len(b.words))),
@@ -202,9 +204,9 @@ def _uncovered(one: Reading, other: Reading, vectors: Vectors) -> float:
     for stem, word in one.topic.items():
         if stem in other.topic:
             continue
-        said = 0.0
+        said, letters = 0.0, stemmed(word)
         for near in other.words:
-            spelt = (Indel.normalized_similarity(stem, stemmed(near)) - 0.6) / 0.3
+            spelt = (Indel.normalized_similarity(letters, stemmed(near)) - 0.6) / 0.3
             meant = (float(vectors[word] @ vectors[near]) - 0.85) / 0.12
             said = max(said, min(1.0, spelt), 0.8 * min(1.0, meant))
         total += (1 - said) * (_SORT_COUNTS if stem in one.sorts else 1.0)

@@ -35,25 +35,32 @@ _PERSON = frozenset({"هو", "هي", "هم"})
 class Asking:
     """The words of asks.yaml, in one spelling: `frame` says nothing; `asks` by word; `sorts`
     (stems) say what sort of thing comes next; `apart`: word to its set and place in it;
-    `negations` turn a sentence round."""
+    `negations` turn a sentence round. `alike`: what words and stems mean, in any language.
+    `doing`: what is asked that is done with a thing, and no side of it."""
 
     frame: frozenset[str]
     asks: Mapping[str, frozenset[str]]
     sorts: frozenset[str]
     apart: Mapping[str, tuple[tuple[int, str], ...]]
     negations: frozenset[str]
+    alike: Mapping[str, str]
+    doing: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A text as it is compared. `text`: as the model gets it; `words`: in one spelling; `asks`:
-    what is asked, `general`: in which manner; `topic`: words by stem, `sorts`: those that only say
-    what sort of thing it is; `apart`: of a small set of words, which; `names`: codes and
-    numbers."""
+    """A text as it is compared.
+
+    `text`: as the model gets it; `words`: in one spelling; `asks`: what is asked, `sides`: of that,
+    what is not done with the thing, `general`: in which manner; `topic`: words by meaning or stem,
+    `sorts`: those that only say what sort of thing it is; `apart`: of a small set of words, which;
+    `names`: codes and numbers.
+    """
 
     text: str
     words: tuple[str, ...]
     asks: frozenset[str]
+    sides: frozenset[str]
     general: frozenset[str]
     topic: Mapping[str, str]
     sorts: frozenset[str]
@@ -107,18 +114,20 @@ def read(text: str, asking: Asking) -> Reading:
     if words[:1] == ("لمن",):
         asked.add("who")
     topic = topic or ([last] if last else list(words))
-    stems = {stemmed(word): word for word in dict.fromkeys(topic)}
+    stems = {_meant(word, asking): word for word in dict.fromkeys(topic)}
     apart: dict[int, set[str]] = {}
     for word in words:
         for number, one in asking.apart.get(word) or asking.apart.get(bare(word)) or ():
             apart.setdefault(number, set()).add(one)
+    told = _told(asked)
     return Reading(
         text=cleaned(text),
         words=words,
-        asks=_told(asked),
+        asks=told,
+        sides=told - asking.doing,
         general=frozenset(asked & (GENERAL - {"what"})),
         topic=stems,
-        sorts=frozenset(stem for stem in stems if stem in asking.sorts),
+        sorts=frozenset(key for key, word in stems.items() if stemmed(word) in asking.sorts),
         apart={number: frozenset(ones) for number, ones in apart.items()},
         names=frozenset(w for w in words if is_code(w) or any(c.isdigit() for c in w)),
         negated=any(word in asking.negations for word in words[1:]),
@@ -142,6 +151,12 @@ def stemmed(word: str) -> str:
         if stem.endswith(ending) and len(stem) - len(ending) >= _SHORTEST_STEM:
             return stem[: -len(ending)]
     return stem
+
+
+def _meant(word: str, asking: Asking) -> str:
+    """What a word of a topic is known by: its meaning, else its stem."""
+    known = asking.alike
+    return known.get(word) or known.get(bare(word)) or stemmed(word)
 
 
 def _asked(word: str, asking: Asking, with_article: bool) -> frozenset[str]:
