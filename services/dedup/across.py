@@ -7,17 +7,17 @@ back: no case ever leaves the lists for one that does not name it. A case with l
 into another itself, so no chain and no ring of cases can hide from everybody.
 
 Contacts stay where they are, also later ones; the case that stays hears of those, and opens again
-when it was resolved before.
+when it was resolved before. When an agent resolves it or opens it again, the other one hears of it.
 """
 
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2
 from mawja.intake.v1 import events_pb2 as intake_pb2
 
-from services.dedup.case import MERGED, RESOLVED, Case, reopen
+from services.dedup.case import MERGED, OPEN, RESOLVED, Case, reopen
 from services.runtime import ids
 
-ACTIONS = frozenset({"follow_merge", "follow_split", "hear"})
+ACTIONS = frozenset({"follow_merge", "follow_split", "follow_state", "hear"})
 _DEDUP = "dedup"
 """Subject of what nobody in particular asked for."""
 
@@ -99,6 +99,8 @@ def obey(command: events_pb2.CaseCommand, decision: events_pb2.CaseDecision) -> 
         return _follow_merge(command, decision)
     if action == "follow_split":
         return _follow_split(command, decision)
+    if action == "follow_state":
+        return _follow_state(command, decision)
     return _hear(command, decision)
 
 
@@ -122,6 +124,20 @@ def heard(
     hear.event_ms, hear.life_safety = contact.event_ms, contact.life_safety
 
 
+def settled(command: events_pb2.CaseCommand, decision: events_pb2.CaseDecision) -> None:
+    """An agent resolved a case, or opened it again: so are those that are merged into it."""
+    if decision.change not in (
+        events_pb2.CASE_CHANGE_RESOLVED,
+        events_pb2.CASE_CHANGE_REOPENED,
+    ):
+        return
+    envelope = command.envelope
+    for link in decision.case.linked:
+        cause = f"{envelope.command_id}/{link.merge_id}"
+        follow = _follow(decision, link.linked, "state", cause, envelope).follow_state
+        follow.merge_id, follow.resolved_ms = link.merge_id, decision.case.resolved_ms
+
+
 def _part(command: events_pb2.CaseCommand, decision: events_pb2.CaseDecision) -> str:
     case, envelope, merged = decision.case, command.envelope, events_pb2.MergedInto()
     merged.CopyFrom(case.merged_into)
@@ -130,6 +146,8 @@ def _part(command: events_pb2.CaseCommand, decision: events_pb2.CaseDecision) ->
             f"its contacts are in {merged.case_number}: name those that become a case of their own"
         )
     case.state = merged.was
+    if case.state == OPEN:
+        case.assignee = ""
     case.ClearField("merged_into")
     case.version += 1
     decision.change = events_pb2.CASE_CHANGE_SPLIT
@@ -181,6 +199,24 @@ def _follow_split(command: events_pb2.CaseCommand, decision: events_pb2.CaseDeci
     note(decision, command.envelope, asked.sealed_reason, number)
     if asked.refused:
         decision.note.about = events_pb2.CASE_CHANGE_REFUSED
+    return ""
+
+
+def _follow_state(command: events_pb2.CaseCommand, decision: events_pb2.CaseDecision) -> str:
+    case, asked, merged = decision.case, command.follow_state, decision.case.merged_into
+    if case.state != MERGED or merged.merge_id != asked.merge_id:
+        return "the two are not merged"
+    if asked.resolved_ms:
+        if case.last_contact_ms > asked.resolved_ms:
+            return "its person reached out since"
+        merged.was, case.resolved_ms = RESOLVED, asked.resolved_ms
+        decision.change = events_pb2.CASE_CHANGE_RESOLVED
+    else:
+        if merged.was == RESOLVED:
+            merged.was = OPEN
+        case.resolved_ms = 0
+        decision.change = events_pb2.CASE_CHANGE_REOPENED
+    case.version += 1
     return ""
 
 

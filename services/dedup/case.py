@@ -45,7 +45,7 @@ def join(case: Case, contact: intake_pb2.ContactAccepted, language: str) -> None
         case.sealed_number = contact.sealed_number or case.sealed_number
     if case.state == RESOLVED and contact.event_ms > case.resolved_ms:
         reopen(case)
-    elif case.state == MERGED and case.merged_into.was == RESOLVED:
+    elif case.state == MERGED and contact.event_ms > case.resolved_ms > 0:
         case.merged_into.was, case.resolved_ms = OPEN, 0
     case.first_arrival_ms = min(case.first_arrival_ms, contact.event_ms)
     case.last_contact_ms = max(case.last_contact_ms, contact.event_ms)

@@ -306,6 +306,7 @@ class Cases:
             decision.change = events_pb2.CASE_CHANGE_REFUSED
             return Told(found, NOT_IN_STATE, refusal)
         commands.obey(command, decision)
+        across.settled(command, decision)
         self._take_note(found, decision)
         decision.case.version += 1
         self.known.store(found, decision.case)

@@ -70,6 +70,8 @@ def _cases(read: events_pb2.CaseCommand) -> None:
         uuid("follow_merge.into.case_id", read.follow_merge.into.case_id)
     elif action == "follow_split":
         uuid("follow_split.source_id", read.follow_split.source_id)
+    elif action == "follow_state" and read.follow_state.resolved_ms:
+        _time("follow_state.resolved_ms", read.follow_state.resolved_ms)
     elif action == "hear":
         uuid("hear.source_id", read.hear.source_id)
         _time("hear.event_ms", read.hear.event_ms)

@@ -10,6 +10,7 @@ from services.runtime import ids
 from tests.dedup_desk import ABANDONED, ALI, HOUR, MIN, MONA, NOW, Desk, snapshot
 
 MERGED, OPEN = events_pb2.CASE_STATE_MERGED, events_pb2.CASE_STATE_OPEN
+DONE = events_pb2.CASE_STATE_RESOLVED
 REFUSED, REPEATED = events_pb2.CASE_CHANGE_REFUSED, events_pb2.CASE_CHANGE_REPEATED
 
 
@@ -137,6 +138,46 @@ def test_who_reaches_out_behind_a_merged_case_is_heard(pair: Pair) -> None:
     assert heard.case.life_safety
     # A redelivery is nothing.
     assert not pair.desks[0].contact("a2", person=ALI).follow_ups
+    pair.fold()
+
+
+def test_what_an_agent_resolves_is_resolved_for_both(pair: Pair) -> None:
+    pair.desks[0].command("x", pair.ali, assign=events_pb2.Assign(assignee="ag-7"))
+    pair.merge("1", 0, pair.ali, pair.mona)
+    pair.follow()
+    pair.send(pair.desks[1].command("r", pair.mona, 2 * HOUR, resolve=events_pb2.Resolve()))
+    [resolved] = pair.follow(again=True)[:1]
+    # Whoever calls back what was promised learns that it is settled.
+    assert resolved.change == events_pb2.CASE_CHANGE_RESOLVED
+    assert (resolved.case.state, resolved.case.merged_into.was) == (MERGED, DONE)
+    assert resolved.case.resolved_ms == NOW + 2 * HOUR
+    pair.send(pair.desks[1].command("o", pair.mona, 3 * HOUR, reopen=events_pb2.Reopen()))
+    [reopened] = pair.follow()
+    assert reopened.change == events_pb2.CASE_CHANGE_REOPENED
+    assert (reopened.case.merged_into.was, reopened.case.resolved_ms) == (OPEN, 0)
+    parted = pair.split("2", 0, pair.ali).case
+    assert (parted.state, parted.assignee) == (OPEN, "")
+    pair.fold()
+
+
+def test_who_reached_out_since_is_not_resolved(pair: Pair) -> None:
+    pair.merge("1", 0, pair.ali, pair.mona)
+    pair.follow()
+    pair.desks[0].contact("a2", 3 * HOUR, person=ALI)
+    pair.send(pair.desks[1].command("r", pair.mona, 2 * HOUR, resolve=events_pb2.Resolve()))
+    [refused] = pair.follow()
+    assert (refused.change, refused.outcome.code) == (REFUSED, 9)
+    assert pair.split("2", 0, pair.ali).case.state == OPEN
+
+
+def test_what_was_resolved_while_merged_stays_so_until_its_person_comes_back(pair: Pair) -> None:
+    pair.merge("1", 0, pair.ali, pair.mona)
+    pair.follow()
+    pair.send(pair.desks[1].command("r", pair.mona, 2 * HOUR, resolve=events_pb2.Resolve()))
+    pair.follow()
+    assert pair.split("2", 0, pair.ali).case.state == DONE
+    pair.follow()
+    assert pair.desks[0].contact("a2", 3 * HOUR, person=ALI).case.state == OPEN
     pair.fold()
 
 

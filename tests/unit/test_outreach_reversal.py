@@ -162,6 +162,9 @@ def test_people_who_were_merged_keep_their_callbacks() -> None:
     logs = run(*inputs, case.told(dedup.CASE_CHANGE_MERGED), case.told(dedup.CASE_CHANGE_SPLIT))
     assert len(due(logs)) == 1
     assert len(logs.callbacks) == 1
+    # An agent who resolves the one settles what was promised for the other.
+    logs = run(*inputs, case.told(dedup.CASE_CHANGE_MERGED), case.told(dedup.CASE_CHANGE_RESOLVED))
+    assert due(logs) == []
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2])

@@ -914,6 +914,7 @@ class CaseCommand(_message.Message):
     FOLLOW_MERGE_FIELD_NUMBER: _builtins.int
     FOLLOW_SPLIT_FIELD_NUMBER: _builtins.int
     HEAR_FIELD_NUMBER: _builtins.int
+    FOLLOW_STATE_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """The case."""
     @_builtins.property
@@ -956,6 +957,10 @@ class CaseCommand(_message.Message):
     def hear(self) -> Global___Hear:
         """The person of a case that was merged into it reached out again."""
 
+    @_builtins.property
+    def follow_state(self) -> Global___FollowState:
+        """An agent resolved, or opened again, the case that it was merged into."""
+
     def __init__(
         self,
         *,
@@ -970,12 +975,13 @@ class CaseCommand(_message.Message):
         follow_merge: Global___FollowMerge | None = ...,
         follow_split: Global___FollowSplit | None = ...,
         hear: Global___Hear | None = ...,
+        follow_state: Global___FollowState | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "add_note", b"add_note", "assign", b"assign", "envelope", b"envelope", "follow_merge", b"follow_merge", "follow_split", b"follow_split", "hear", b"hear", "merge", b"merge", "reopen", b"reopen", "resolve", b"resolve", "split", b"split"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "add_note", b"add_note", "assign", b"assign", "envelope", b"envelope", "follow_merge", b"follow_merge", "follow_split", b"follow_split", "follow_state", b"follow_state", "hear", b"hear", "merge", b"merge", "reopen", b"reopen", "resolve", b"resolve", "split", b"split"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "add_note", b"add_note", "assign", b"assign", "case_id", b"case_id", "envelope", b"envelope", "follow_merge", b"follow_merge", "follow_split", b"follow_split", "hear", b"hear", "merge", b"merge", "reopen", b"reopen", "resolve", b"resolve", "split", b"split"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "add_note", b"add_note", "assign", b"assign", "case_id", b"case_id", "envelope", b"envelope", "follow_merge", b"follow_merge", "follow_split", b"follow_split", "follow_state", b"follow_state", "hear", b"hear", "merge", b"merge", "reopen", b"reopen", "resolve", b"resolve", "split", b"split"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_action: _TypeAlias = _typing.Literal["assign", "resolve", "reopen", "add_note", "merge", "split", "follow_merge", "follow_split", "hear"]  # noqa: Y015
+    _WhichOneofReturnType_action: _TypeAlias = _typing.Literal["assign", "resolve", "reopen", "add_note", "merge", "split", "follow_merge", "follow_split", "hear", "follow_state"]  # noqa: Y015
     _WhichOneofArgType_action: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_action) -> _WhichOneofReturnType_action | None: ...
 
@@ -1201,6 +1207,34 @@ class FollowSplit(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FollowSplit: _TypeAlias = FollowSplit  # noqa: Y015
+
+@_typing.final
+class FollowState(_message.Message):
+    """Tells a case that the other person's case that it was merged into was resolved, or opened again.
+    What was promised to its person is settled by that, or is not.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MERGE_ID_FIELD_NUMBER: _builtins.int
+    RESOLVED_MS_FIELD_NUMBER: _builtins.int
+    merge_id: _builtins.str
+    """Command that merged them."""
+    resolved_ms: _builtins.int
+    """When the need was met: Unix time in milliseconds; 0 when it came back."""
+    def __init__(
+        self,
+        *,
+        merge_id: _builtins.str = ...,
+        resolved_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["merge_id", b"merge_id", "resolved_ms", b"resolved_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowState: _TypeAlias = FollowState  # noqa: Y015
 
 @_typing.final
 class Hear(_message.Message):
