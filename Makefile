@@ -81,6 +81,10 @@ faults: $(STAMP) ## break everything in the middle and print what happened (abou
 	$$run -m 'faults and not alone' -n 2 --dist load --maxschedchunk 1 || ended=$$?; \
 	exit $$ended
 
+.PHONY: quality
+quality: $(STAMP) ## measure how well what is the same is recognised, beside plain ways (2 minutes)
+	$(BIN)/python -m tests.quality $(ARGS)
+
 .PHONY: check
 check: $(STAMP) ## format, lint, strict types, import rules, protos, compatibility
 	$(BIN)/ruff format --check
@@ -94,6 +98,11 @@ format: $(STAMP) ## format the code and the protos
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 	$(BIN)/buf format -w
+
+.PHONY: learn
+learn: $(STAMP) ## learn dedup's model from tests/quality/set again (8 minutes on one core)
+	$(BIN)/python -m tests.quality.train
+	$(BIN)/python -m tests.quality.train_need
 
 # --- protos ---------------------------------------------------------------------------------
 
