@@ -49,6 +49,7 @@ async def build(service: Service) -> None:
 
         return Dedup(
             context,
+            settings.partitions,
             rules,
             reader,
             trees,

@@ -61,7 +61,10 @@ def merge(command: events_pb2.CaseCommand, decision: events_pb2.CaseDecision) ->
     """Links another person's case to that of the decision. Why not, in a sentence; else empty."""
     case, asked, envelope = decision.case, command.merge, command.envelope
     source_id = asked.source.case_id
-    refusal = unlike(case, asked.seen)
+    seen = Case()
+    seen.CopyFrom(asked.seen)
+    seen.case_id = source_id
+    refusal = unlike(case, seen)
     if refusal:
         return refusal
     case.linked.append(

@@ -46,28 +46,23 @@ def call(value: bytes) -> intake_pb2.CallEvent:
     return read
 
 
-def command(value: bytes) -> events_pb2.CaseCommand:
-    """A command. Raises Poison."""
+def command(value: bytes, partitions: int) -> events_pb2.CaseCommand:
+    """A command, which may name one of `partitions`. Raises Poison."""
     read = decoded(events_pb2.CaseCommand(), value)
     uuid("envelope.command_id", read.envelope.command_id)
     uuid("case_id", read.case_id)
     _time("envelope.asked_ms", read.envelope.asked_ms)
-    if read.WhichOneof("action") is None:
-        raise Poison("the command has no action that this version knows")
-    _cases(read)
-    return read
-
-
-def _cases(read: events_pb2.CaseCommand) -> None:
-    """The ids and times in the actions that merge and part cases. Raises Poison."""
     action = read.WhichOneof("action")
+    if action is None:
+        raise Poison("the command has no action that this version knows")
     if action == "merge":
-        uuid("merge.source.case_id", read.merge.source.case_id)
+        _case("merge.source", read.merge.source, partitions)
+        _partition("merge.partition", read.merge.partition, partitions)
     elif action == "split":
         for contact_id in read.split.contact_ids:
             uuid("split.contact_ids", contact_id)
     elif action == "follow_merge":
-        uuid("follow_merge.into.case_id", read.follow_merge.into.case_id)
+        _case("follow_merge.into", read.follow_merge.into, partitions)
     elif action == "follow_split":
         uuid("follow_split.source_id", read.follow_split.source_id)
     elif action == "follow_state" and read.follow_state.resolved_ms:
@@ -75,6 +70,18 @@ def _cases(read: events_pb2.CaseCommand) -> None:
     elif action == "hear":
         uuid("hear.source_id", read.hear.source_id)
         _time("hear.event_ms", read.hear.event_ms)
+    return read
+
+
+def _case(field: str, value: events_pb2.CaseRef, partitions: int) -> None:
+    uuid(f"{field}.case_id", value.case_id)
+    _partition(f"{field}.partition", value.partition, partitions)
+
+
+def _partition(field: str, value: int, partitions: int) -> None:
+    # What follows from the command goes there: to none that is not there.
+    if not 0 <= value < partitions:
+        raise Poison(f"{field} is not one of {partitions}")
 
 
 def decoded(empty: _M, value: bytes) -> _M:

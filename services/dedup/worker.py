@@ -54,12 +54,13 @@ _log = log.get("dedup.decide")
 
 
 class Dedup:
-    """The work of one partition (a `PartitionWork`). `fail` ends the worker when stating tallies
-    in between fails."""
+    """The work of one partition of `partitions` (a `PartitionWork`). `fail` ends the worker when
+    stating tallies in between fails."""
 
     def __init__(
         self,
         context: Context,
+        partitions: int,
         rules: Rules,
         reader: Reader,
         trees: Trees,
@@ -74,6 +75,7 @@ class Dedup:
         self.cases = Cases(rules, shared, trees)
         self._context = context
         self._partition = context.partition
+        self._partitions = partitions
         self._log = context.logs[CASE.name]
         self._reader = reader
         self._keyring = keyring
@@ -200,7 +202,7 @@ class Dedup:
             return decision, ""
         if source == CALL_EVENT.name:
             return self.cases.call(inputs.call(value), at, at_ms), ""
-        command = inputs.command(value)
+        command = inputs.command(value, self._partitions)
         decision = self.cases.command(command, at, at_ms)
         self._teller.put(decision)
         return decision, command.envelope.reply_to

@@ -59,7 +59,7 @@ class Pair:
         decided = []
         sent, self.sent = self.sent, []
         for at, command in sent * (2 if again else 1):
-            read = inputs.command(command.SerializeToString())
+            read = inputs.command(command.SerializeToString(), 4)
             desk = self.desks[at]
             decided.append(desk._took(desk.cases.command(read, desk._at("command"), NOW)))
             self.send(decided[-1])
@@ -316,7 +316,7 @@ def test_what_follows_can_be_read_by_any_owner(pair: Pair) -> None:
     pair.split("2", 0, pair.ali)
     kinds = []
     for _, command in pair.sent:
-        read = inputs.command(command.SerializeToString())
+        read = inputs.command(command.SerializeToString(), 4)
         assert read.envelope.subject
         assert not read.envelope.reply_to
         kinds.append(read.WhichOneof("action"))

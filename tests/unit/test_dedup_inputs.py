@@ -32,7 +32,7 @@ def decided(value: bytes) -> list[Decision]:
     with suppress(Poison):
         made.append(cases.call(inputs.call(value), at, NOW))
     with suppress(Poison):
-        made.append(cases.command(inputs.command(value), at, NOW))
+        made.append(cases.command(inputs.command(value, 4), at, NOW))
     folded = Cases(RULES)
     for offset, decision in enumerate(made):
         folded.fold(Decision.FromString(decision.SerializeToString()), offset)
@@ -105,4 +105,48 @@ def test_a_command_of_a_later_version_is_refused() -> None:
     envelope = common_pb2.CommandEnvelope(command_id=ID, subject="s", asked_ms=NOW)
     command = events_pb2.CaseCommand(envelope=envelope, case_id=ID)
     with pytest.raises(Poison, match="no action"):
-        inputs.command(command.SerializeToString())
+        inputs.command(command.SerializeToString(), 4)
+
+
+REF = {"case_id": ID, "partition": 3}
+
+
+def asked(**action: Any) -> bytes:
+    envelope = common_pb2.CommandEnvelope(command_id=ID, subject="s", asked_ms=NOW)
+    return events_pb2.CaseCommand(envelope=envelope, case_id=ID, **action).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"merge": {"source": {**REF, "case_id": "x"}}}, "merge.source.case_id is not a UUID"),
+        ({"merge": {"source": {**REF, "partition": 4}}}, "merge.source.partition is not one of 4"),
+        ({"merge": {"source": REF, "partition": -1}}, "merge.partition is not one of 4"),
+        ({"split": {"contact_ids": [ID, "x"]}}, "split.contact_ids is not a UUID"),
+        ({"follow_merge": {"into": {**REF, "partition": 9}}}, "into.partition is not one of 4"),
+        ({"follow_merge": {}}, "follow_merge.into.case_id is not a UUID"),
+        ({"follow_split": {"source_id": "x"}}, "follow_split.source_id is not a UUID"),
+        ({"follow_state": {"resolved_ms": -1}}, "resolved_ms is not a time"),
+        ({"hear": {"source_id": ID}}, "event_ms is not a time"),
+        ({"hear": {"event_ms": NOW}}, "hear.source_id is not a UUID"),
+    ],
+)
+def test_a_command_that_could_not_be_followed_is_refused(wrong: dict[str, Any], why: str) -> None:
+    with pytest.raises(Poison, match=why):
+        inputs.command(asked(**wrong), 4)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"merge": {"source": REF, "partition": 3}},
+        {"split": {}},
+        {"follow_merge": {"into": REF}},
+        {"follow_split": {"source_id": ID}},
+        {"follow_state": {}},
+        {"hear": {"source_id": ID, "event_ms": NOW}},
+    ],
+)
+def test_merging_and_parting_commands_are_read_and_decided(action: dict[str, Any]) -> None:
+    [decision] = decided(asked(**action))
+    assert decision.outcome.code == 5
