@@ -3,7 +3,7 @@
     python -m tests.quality.train_pairs
 
 From the questions and scenes written for this project alone (set/pairs, set/learn); deterministic;
-about three minutes on one core, nearly all of it the model's. The limits are not learnt: they stand
+about four minutes on one core, nearly all of it the model's. The limits are not learnt: they stand
 in limits.yaml and are set by hand on what `tests/quality/measure_pairs.py` prints.
 """
 
