@@ -7,7 +7,7 @@ from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import incidents_pb2, needs_pb2
 
 from services.dedup import languages, levels
-from services.dedup.incidents import ordinary, places
+from services.dedup.incidents import data as incident_data
 from services.dedup.incidents.evidence import Evidence
 from services.dedup.incidents.heard import Ear
 from services.dedup.incidents.state import Decision, Incidents
@@ -18,7 +18,7 @@ from services.runtime import ids
 NOW = 1_800_000_000_000
 MINUTE = 60_000
 LEVELS = levels.read()
-GAZETTEER = places.read()
+GAZETTEER = incident_data.places()
 _SPOKEN = languages.read()
 
 
@@ -28,7 +28,7 @@ def plain_hash(word: str) -> int:
 
 SHAPER = Shaper(plain_hash, stop_stems(_SPOKEN), meanings(_SPOKEN))
 EAR = Ear(plain_hash, stop_stems(_SPOKEN), GAZETTEER)
-USUAL = ordinary.read(plain_hash)
+USUAL = incident_data.ordinary(plain_hash)
 
 
 def case_of(name: str) -> str:

@@ -24,12 +24,15 @@ _CHANGED = (
 )
 
 
+def hears(decision: events_pb2.CaseDecision) -> bool:
+    """Whether what the contact of a decision says is stated."""
+    return decision.change in _HEARD and decision.case.contacts <= _FIRST_CONTACTS
+
+
 def state(decision: events_pb2.CaseDecision, heard: Heard, sealed_text: bytes) -> None:
     """Puts into a decision what is stated because of it. `heard`, `sealed_text`: of its contact."""
-    if decision.change in _HEARD:
+    if hears(decision):
         case, link = decision.case, decision.link
-        if decision.case.contacts > _FIRST_CONTACTS:
-            return
         need = _need(case, link.event_ms)
         need.channel = link.channel
         need.language = link.language

@@ -29,7 +29,9 @@ class Teller:
         self, decision: events_pb2.CaseDecision, text: str = "", sealed_text: bytes = b""
     ) -> None:
         """Puts into a decision what will be told because of it."""
-        heard = self._ear.hear(text) if text else stating.NOTHING_HEARD
+        heard = stating.NOTHING_HEARD
+        if text and stating.hears(decision):
+            heard = self._ear.hear(text)
         stating.state(decision, heard, sealed_text)
 
     async def tell(self, needs: Iterable[needs_pb2.NeedStated]) -> None:

@@ -17,7 +17,8 @@ from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2, needs_pb2
 
 from services.dedup import catalogue, data, languages, learnt
-from services.dedup.incidents import ordinary, places
+from services.dedup.incidents import data as incident_data
+from services.dedup.incidents import ordinary
 from services.dedup.incidents.evidence import Evidence
 from services.dedup.incidents.heard import Ear
 from services.dedup.incidents.levels import OTHER_PERSON, SAME_QUESTION
@@ -53,7 +54,7 @@ class Stage:
         spoken, rules = languages.read(), data.rules()
         limits = Limits(rules.life_enough, rules.topic_enough, rules.kind_enough)
         services = catalogue.read(None).agencies_of
-        self.gazetteer = places.read()
+        self.gazetteer = incident_data.places()
         self._reader = Reader(spoken, services, learnt.weights(), limits, plain_hash)
         self._ear = Ear(plain_hash, stop_stems(spoken), self.gazetteer)
         self._triage = triage
@@ -61,7 +62,7 @@ class Stage:
 
     def ordinary(self) -> ordinary.Ordinary:
         """How ordinary words are, before anything happened."""
-        return ordinary.read(plain_hash)
+        return incident_data.ordinary(plain_hash)
 
     def play(self, scenes: Sequence[Scene], at_once: bool = False) -> list[Stated]:
         """What is stated, in order of arrival."""

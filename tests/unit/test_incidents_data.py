@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from services.dedup import levels
-from services.dedup.incidents import ordinary, places
+from services.dedup.incidents import data as incident_data
+from services.dedup.incidents import ordinary
 from services.dedup.incidents.levels import OTHER_PERSON
 from services.runtime.errors import ConfigError
 from tests.incidents_desk import EAR, GAZETTEER, plain_hash
@@ -74,13 +75,13 @@ def test_places_are_found_as_people_write_them(text: str, found: list[str]) -> N
 
 def test_a_place_that_stands_twice_is_refused() -> None:
     with pytest.raises(ConfigError, match="there twice: Deira"):
-        places.read("A:\n  Dubai=دبي: [Deira=ديرة]\n  Sharjah=الشارقة: [Deira=الديرة]\n")
+        incident_data.places("A:\n  Dubai=دبي: [Deira=ديرة]\n  Sharjah=الشارقة: [Deira=الديرة]\n")
     with pytest.raises(ConfigError, match="what lies in it"):
-        places.read("- Dubai")
+        incident_data.places("- Dubai")
 
 
 def test_a_rare_word_says_more_and_an_event_is_learnt_once() -> None:
-    usual = ordinary.read(plain_hash, "100\nwater\t50\nrare\t3\n")
+    usual = incident_data.ordinary(plain_hash, "100\nwater\t50\nrare\t3\n")
     water, rare, unheard = (ordinary.hash_of(plain_hash, w) for w in ("water", "rare", "unheard"))
     assert usual.rarity(water) < usual.rarity(rare) < usual.rarity(unheard) == 1
     for _ in range(40):
@@ -89,4 +90,4 @@ def test_a_rare_word_says_more_and_an_event_is_learnt_once() -> None:
     assert usual.fresh().rarity(unheard) == 1
     for text in ("", "water", "10\nwater", "10\nwater\tmany"):
         with pytest.raises(ConfigError):
-            ordinary.read(plain_hash, text)
+            incident_data.ordinary(plain_hash, text)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, log1p, sqrt
+from operator import mul
 
 from mawja.common.v1 import common_pb2
 
@@ -49,6 +50,7 @@ FACTS = (
     "other_city",
 )
 """What weights are for, in the order of `facts`."""
+_RELATION = {name: tuple(float(name == other) for other in FACTS[-7:]) for name in FACTS[-7:]}
 ENOUGH = 1.5
 """Rarity that the words of a case must have together; a rare one has about 0.8."""
 _MINUTE_MS = 60_000
@@ -69,10 +71,26 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What two cases have in common: the facts, and how to say it in words."""
+    """What two cases have in common: the facts, and what the reason in words is made of."""
 
     facts: tuple[float, ...]
-    reason: str
+    words: int
+    sounds: int
+    place: str
+    apart_ms: int
+
+    @property
+    def reason(self) -> str:
+        """In words, without personal data."""
+        of = dict(zip(FACTS, self.facts, strict=True))
+        return _reason(
+            self.words,
+            self.sounds,
+            self.place,
+            bool(of["same_code"]),
+            bool(of["same_topic"]),
+            self.apart_ms,
+        )
 
 
 class Evidence:
@@ -122,10 +140,9 @@ class Evidence:
             float(asks == 1),
             float(one.life_safety and other.life_safety),
             float(bool(one.language) and one.language == other.language),
-            *(float(relation == name) for name in FACTS[-7:]),
+            *_RELATION[relation],
         )
-        reason = _reason(len(shared), len(heard), place, same_code, same_topic, apart_ms)
-        return Common(facts, reason)
+        return Common(facts, len(shared), len(heard), place, apart_ms)
 
     def _weigh(self, shape: bytes, sounds: bytes) -> Said:
         rarity = self.ordinary.rarity
@@ -160,7 +177,7 @@ class Evidence:
 
 def weigh(facts: tuple[float, ...], weights: tuple[float, ...]) -> float:
     """The log-odds of it."""
-    return sum(map(float.__mul__, facts, weights))
+    return float(sum(map(mul, facts, weights)))
 
 
 def odds(logit: float) -> float:

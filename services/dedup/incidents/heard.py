@@ -61,8 +61,8 @@ class Ear:
 
     def hear(self, text: str) -> Heard:
         """What is heard in a text. Any string is accepted."""
-        found = set()
-        for token in tokens(text):
+        found, pieces = set(), tokens(text)
+        for token in pieces:
             number = self._met.get(token)
             if number is None:
                 if len(self._met) >= _MOST_MET:
@@ -72,7 +72,7 @@ class Ear:
                 self._met[token] = number
             found.add(number)
         found.discard(0)
-        numbers = self._gazetteer.find(text)[:MOST_PLACES]
+        numbers = self._gazetteer.among(pieces)[:MOST_PLACES]
         places = tuple(self._gazetteer.places[number].name for number in numbers)
         return Heard(tuple(sorted(found)[:MOST_SOUNDS]), places)
 

@@ -1,20 +1,21 @@
 """Finds the cases that a case may have something to do with: those that share rare words, sounds, a
 place, a reference or a person with it. Pure.
 
-An inverted index; of each word the latest 64 cases are kept, so that a word that everybody says
+An inverted index; of each word the latest 32 cases are kept, so that a word that everybody says
 costs no more than a rare one, and memory is bounded by the cases that are remembered.
 """
 
 from collections import deque
 from collections.abc import Hashable, Iterator
+from heapq import nsmallest
 
 from services.dedup.incidents.evidence import Said
 from services.dedup.incidents.need import Need
 
-MOST_FOUND = 48
+MOST_FOUND = 16
 """Cases that a case is compared with."""
-_LATEST = 64
-_RAREST = 12
+_LATEST = 32
+_RAREST = 10
 _RARE = 0.35
 _PLACE = 1.2
 _CODE = 2.0
@@ -53,8 +54,8 @@ class Index:
                 found[case] = found.get(case, 0.0) + worth
         found.pop(need.case_id, None)
         # By id among equals: the order of arrival must not matter.
-        ranked = sorted(found.items(), key=lambda one: (-one[1], one[0]))
-        return [case for case, _ in ranked[:MOST_FOUND]]
+        ranked = nsmallest(MOST_FOUND, found.items(), key=lambda one: (-one[1], one[0]))
+        return [case for case, _ in ranked]
 
 
 def _keys(need: Need, said: Said) -> Iterator[tuple[Hashable, float]]:

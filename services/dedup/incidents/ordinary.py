@@ -3,14 +3,11 @@
 What is ordinary before anything happened stands in ordinary.tsv: in how many of the texts to learn
 from (`tests/quality/set/train`) a word or sound was found; so a first wave is judged as well as a
 second. What a partition sees is added, an event once: or the words of a flood would say nothing as
-soon as many tell of it. Old counts fade by halves. Pure but for reading the file.
+soon as many tell of it. Old counts fade by halves. Pure.
 """
 
 from collections.abc import Callable, Mapping
-from importlib.resources import files
 from math import log
-
-from services.runtime.errors import ConfigError
 
 SOUND = "~"
 """What stands before a sound, to keep it apart from a word."""
@@ -49,20 +46,3 @@ class Ordinary:
 def hash_of(word_hash: Callable[[str], int], word: str) -> int:
     """The number that stands for a word or, after SOUND, for a sound."""
     return word_hash(word) & _WORD or 1
-
-
-def read(word_hash: Callable[[str], int], text: str | None = None) -> Ordinary:
-    """The counts in ordinary.tsv, or in `text`: in the first line how many texts there were, then a
-    word and its count in each. Raises ConfigError naming the line."""
-    where = "services/dedup/incidents/ordinary.tsv"
-    given = text if text is not None else (files(__package__) / "ordinary.tsv").read_text("utf-8")
-    first, *lines = given.splitlines() or [""]
-    if not first.isdigit() or first == "0":
-        raise ConfigError(f"{where}, line 1: must say how many texts there were")
-    counts: dict[int, int] = {}
-    for number, line in enumerate(lines, start=2):
-        word, _, count = line.partition("\t")
-        if not word or not count.isdigit():
-            raise ConfigError(f"{where}, line {number}: a word, a tab, a count")
-        counts[hash_of(word_hash, word)] = int(count)
-    return Ordinary(counts, int(first))

@@ -9,17 +9,14 @@ Pure.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 from services.dedup.normalise import normalise
 from services.dedup.sound import sound
 from services.dedup.stems import stem
 from services.dedup.words import tokens
-from services.runtime.errors import ConfigError
-from services.runtime.yamls import texts_of, yaml_of
 
-_WHERE = "services/dedup/incidents/places.yaml"
-_LONGEST = 3
+_MOST_MET = 100_000
+_Begins = tuple[tuple[tuple[str, ...], int], ...]
 _SHORTEST_LATIN = 4
 # Shorter ones, of other scripts, sound like too many words.
 _SHORTEST_SOUND = 3
@@ -43,67 +40,56 @@ class Gazetteer:
     def __init__(self, places: Mapping[Place, Sequence[str]]) -> None:
         self.places = tuple(places)
         self.number_of = {place.name: number for number, place in enumerate(self.places)}
-        self._spelt: dict[tuple[str, ...], int] = {}
+        self._spelt: dict[str, list[tuple[tuple[str, ...], int]]] = {}
+        self._begins: dict[str, _Begins] = {}
         self._heard: dict[str, int] = {}
         for number, spellings in enumerate(places.values()):
             for spelling in spellings:
-                for form in _forms(spelling):
-                    self._spelt.setdefault(form, number)
+                for first, *further in _forms(spelling):
+                    known = self._spelt.setdefault(first, [])
+                    if tuple(further) not in [one for one, _ in known]:
+                        known.append((tuple(further), number))
                 words = tokens(spelling)
                 if len(words) == 1 and len(said := sound(words[0])) >= _SHORTEST_SOUND:
                     self._heard.setdefault(said, number)
 
     def find(self, text: str) -> list[int]:
         """The numbers of the places in a text, each once, in order. Any string is accepted."""
-        said, found, place = tokens(text), dict[int, None](), 0
+        return self.among(tokens(text))
+
+    def among(self, said: Sequence[str]) -> list[int]:
+        """The same, of a text that was taken to pieces (`words.tokens`)."""
+        found, place = dict[int, None](), 0
         while place < len(said):
-            for length in range(min(_LONGEST, len(said) - place), 0, -1):
-                number = self._at(tuple(said[place : place + length]))
-                if number is not None:
-                    found[number] = None
-                    place += length
-                    break
-            else:
-                place += 1
+            first = said[place]
+            begins = self._begins.get(first)
+            if begins is None:
+                begins = self._begins[first] = self._first(first)
+                if len(self._begins) > _MOST_MET:
+                    self._begins.clear()
+            number, length = self._longest(begins, said, place)
+            if number is not None:
+                found[number] = None
+            place += length
         return list(found)
 
-    def _at(self, words: tuple[str, ...]) -> int | None:
-        number = self._spelt.get(words)
-        if number is not None:
-            return number
-        first = words[0]
-        if first[0] in _JOINED and (len(first) > _SHORTEST_BARE or len(words) > 1):
-            number = self._spelt.get((first[1:], *words[1:]))
-            if number is not None:
-                return number
-        if len(words) == 1 and not first.isascii() and not "\u0600" <= first[0] <= "\u06ff":
-            return self._heard.get(sound(first))
-        return None
+    def _first(self, first: str) -> _Begins:
+        """What may begin with a word: (further words, number), the longest first."""
+        begins = list(self._spelt.get(first, ()))
+        if first[0] in _JOINED:
+            bare = self._spelt.get(first[1:], ())
+            begins += [one for one in bare if one[0] or len(first) > _SHORTEST_BARE]
+        if not begins and not first.isascii() and not "\u0600" <= first[0] <= "\u06ff":
+            number = self._heard.get(sound(first))
+            begins += [] if number is None else [((), number)]
+        return tuple(sorted(begins, key=lambda one: -len(one[0])))
 
-
-def read(text: str | None = None) -> Gazetteer:
-    """The places in places.yaml, or in `text`. Raises ConfigError naming what is wrong."""
-    given = yaml_of(_WHERE, (files(__package__) / "places.yaml").read_text("utf-8"))
-    if text is not None:
-        given = yaml_of(_WHERE, text)
-    places: dict[Place, tuple[str, ...]] = {}
-    for country, cities in _named(_WHERE, given):
-        for city, districts in _named(f"{_WHERE}: {country}", cities):
-            name, *_ = spellings = city.split("=")
-            places[Place(name, "", country)] = tuple(spellings)
-            for district in texts_of(f"{_WHERE}: {country}, {name}", districts):
-                inner, *_ = spellings = district.split("=")
-                places[Place(inner, name, country)] = tuple(spellings)
-    names = [place.name for place in places]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"{_WHERE}: there twice: {', '.join(twice)}")
-    return Gazetteer(places)
-
-
-def _named(where: str, given: object) -> Iterator[tuple[str, object]]:
-    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
-        raise ConfigError(f"{where}: names, and under each what lies in it")
-    yield from given.items()
+    def _longest(self, begins: _Begins, said: Sequence[str], place: int) -> tuple[int | None, int]:
+        for further, number in begins:
+            end = place + 1 + len(further)
+            if tuple(said[place + 1 : end]) == further:
+                return number, 1 + len(further)
+        return None, 1
 
 
 def _forms(spelling: str) -> Iterator[tuple[str, ...]]:

@@ -22,8 +22,9 @@ from services.dedup.incidents.levels import (
 from services.dedup.incidents.need import Need
 
 MOST_LINKS = 8
-_LOOKED_AT = 12
-_SAMPLE = 6
+_MOST_GROUPS = 4
+_LOOKED_AT = 4
+_SAMPLE = 3
 _RANK = (OTHER_PERSON, SAME_INCIDENT, SAME_QUESTION)
 
 
@@ -67,10 +68,14 @@ class Placer:
         """Where `need` goes among `found`. `barred`: whether a person took the case of an id out of
         a group; `parted`: whether a person parted two cases."""
         common = {other.case_id: self._evidence.compare(need, other) for other in found}
-        fits, own, seen = [], None, set()
+        fits: list[Fit] = []
+        own: Fit | None = None
+        seen: set[str] = set()
         for other in found:
             group = group_of(other.case_id) or _alone(other)
-            if group.incident_id in seen:
+            if group.incident_id in seen or (
+                len(seen) == _MOST_GROUPS and need.case_id not in group.needs
+            ):
                 continue
             seen.add(group.incident_id)
             if barred(need.case_id, group):

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from services.dedup import levels
-from services.dedup.incidents import ordinary, places, views
+from services.dedup.incidents import data as incident_data
+from services.dedup.incidents import views
 from services.dedup.incidents.evidence import Evidence
 from services.dedup.incidents.heard import Ear
 from services.dedup.incidents.server import Decision, decision_of
@@ -34,9 +35,9 @@ class Parts:
 def add(service: Service, spoken: Sequence[Language], replies: Replies) -> Parts:
     """Adds the worker of incidents to the process. Raises ConfigError."""
     settings, keyring = service.settings, service.keyring
-    thresholds, gazetteer = levels.read(), places.read()
+    thresholds, gazetteer = levels.read(), incident_data.places()
     # What a partition learns is its own.
-    usual = ordinary.read(keyring.word_hash)
+    usual = incident_data.ordinary(keyring.word_hash)
 
     def work(context: Context) -> IncidentWork:
         def view(epoch: int, everything: Callable[[], Iterable[Item]]) -> PartitionView:

@@ -33,7 +33,7 @@ PLAN = Plan(
     max_records=400,
 )
 KEEP_EVERY_S = 1.0
-_TURN = 20
+_TURN = 4
 
 
 class IncidentWork:
