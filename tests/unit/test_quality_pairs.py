@@ -116,17 +116,12 @@ def test_it_measures_a_file_beside_plain_ways(tmp_path: Path) -> None:
     figures = measure_pairs.measure(path)
     assert (figures.pairs, figures.same) == (6, 3)
     rows_by_name = {row.name: row for row in figures.rows}
-    assert list(rows_by_name) == [
-        "exact",
-        "normalised",
-        "trigram Jaccard",
-        "MinHash alone",
-        "embedding alone",
-        "ours",
-    ]
+    assert list(rows_by_name)[-2:] == ["embedding alone", "ours"]
+    assert len(rows_by_name) == 6
     assert rows_by_name["ours"].best == 1
     assert rows_by_name["ours"].recall_right == 1
-    assert rows_by_name["normalised"].recall_right == pytest.approx(1 / 3)
+    # One pair differs in its marks only, and no other is the same to who looks at letters alone.
+    assert [row.recall_right for row in figures.rows[:2]] == pytest.approx([0, 1 / 3])
     assert figures.f1 == 1
     printed = "\n".join(measure_pairs.told(figures))
     assert not any(word in printed for row in rows for text in row[:2] for word in text.split())
