@@ -173,9 +173,12 @@ def peak_rate() -> float:
     return most / 60
 
 
-@pytest.mark.parametrize("times", [1, 10])
-def test_groups_of_five_are_looked_at_within_a_minute_at_the_surges_peak(times: int) -> None:
-    waits = sorted(worst_waits(peak_rate() * times, 0.3, 15, 10))
+# 15 ms is a question on an idle core, 35 ms a long contact on one that others use too.
+@pytest.mark.parametrize(("times", "look_ms"), [(1, 15), (10, 15), (10, 35)])
+def test_groups_of_five_are_looked_at_within_a_minute_at_the_surges_peak(
+    times: int, look_ms: int
+) -> None:
+    waits = sorted(worst_waits(peak_rate() * times, 0.3, look_ms, 10))
     assert len(waits) > 50
     assert waits[int(0.95 * len(waits))] <= 60_000
     assert waits[-1] <= 60_000
