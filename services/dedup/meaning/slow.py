@@ -29,7 +29,8 @@ _PAUSE_S = 0.2
 
 class Meaning:
     """What texts mean. Loads the model with the first text; blocks while it works (15 ms a
-    question, up to 35 ms a long contact), so that it belongs into a thread. Raises ConfigError when it is not installed."""
+    question, up to 35 ms a long contact), so that it belongs into a thread. Raises ConfigError when
+    the model is not installed."""
 
     def __init__(self, embedder: Embedder | None = None) -> None:
         self._embedder = embedder or Embedder()
