@@ -165,7 +165,9 @@ def compare(
         what = "topic" if same_topic else "agency"
         if not shorter:
             return Verdict(0.95 if same_topic else 0.85, f"same number, same {what}, {when}")
-        if likely is not None and not same_topic and likely < rules.need_other:
+        # Whoever says the same words again means the same, whatever else they are signs of.
+        unlike = not speaks or share < rules.text_alike
+        if likely is not None and not same_topic and unlike and likely < rules.need_other:
             return Verdict(0, f"same number and agency, another need by its words ({told})")
         # Words of two languages can't be held against each other.
         if (
@@ -179,6 +181,8 @@ def compare(
         score = round(0.85 + 0.1 * share, 2)
         return Verdict(score, f"same number, same {what}, {told}, {when}")
     if likely is not None:
+        if same_text:
+            return Verdict(round(max(likely, share), 2), f"same number, same text ({told}), {when}")
         if likely >= rules.need_same:
             return Verdict(round(likely, 2), f"same number, goes on about it by its words, {when}")
         return Verdict(0, "same number, another need by its words")

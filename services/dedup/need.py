@@ -40,6 +40,9 @@ NAMES = (
     "cases",
     "texts",
     "minutes since the first",
+    "same script",
+    "rarest shared word",
+    "service of the last text",
 )
 """The signs, in the order of `signs_of`."""
 _MOST_WEIGHT = 12.0
@@ -49,11 +52,13 @@ _MOST_WORDS = 6
 @dataclass(frozen=True, slots=True)
 class Seen:
     """How a contact stands to a case. `shared`, `weight`: sums over the contact's content words of
-    how rare they are: of those that the case has too, and of all. `words`: how many it shares.
+    how rare they are: of those that the case has too, and of all; `rarest`: the rarest that it has
+    too. `words`: how many it shares.
     `code`: both name the same code. `latest`: no case of the person was heard of later.
     `cases`: how many cases of the person there are. Minutes are of event time."""
 
     shared: float
+    rarest: float
     weight: float
     words: int
     code: bool
@@ -78,6 +83,7 @@ def seen_of(
     shared = [rarity[word] for word in rarity if word in case_shape]
     return Seen(
         shared=sum(shared),
+        rarest=max(shared, default=0.0),
         weight=sum(rarity.values()),
         words=len(shared),
         code=any(one & CODE and one in case_shape for one in shape),
@@ -121,6 +127,9 @@ def signs_of(text: Signs, case: CaseSigns, seen: Seen) -> list[float]:
         float(seen.cases > 1),
         float(case.texts),
         math.log1p(max(0.0, seen.since_first_min)),
+        float(bool(text.script & case.scripts)),
+        seen.rarest,
+        min(text.services.get(case.last[0], 0), case.last[1]) / STEPS,
     ]
 
 

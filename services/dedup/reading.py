@@ -19,7 +19,7 @@ from services.dedup.language import Language, meanings, stop_stems
 from services.dedup.model import Model, Vector, Weights
 from services.dedup.questions import Questions
 from services.dedup.sayings import Watch
-from services.dedup.signs import NONE, Signs, service_hash, steps
+from services.dedup.signs import NONE, Signs, script_of, service_hash, steps
 from services.dedup.words import CODE, Shaper, tokens
 
 _LIKELIEST = 8
@@ -113,6 +113,7 @@ class Reader:
             steps(of_kind[KINDS["request"]]),
             steps(of_kind[KINDS["feedback"]]),
             sum(not word & CODE for word in shape),
+            script_of(said),
         )
         triage = self._triage(services, of_kind, life, found.danger if not found.calm else "")
         triage.language, triage.language_confidence = language, guess.confidence or 1.0

@@ -6,11 +6,15 @@ decided. Services go by a hash of their code: a log outlives the order of a cata
 
 import zlib
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 STEPS = 255
 _MOST_SERVICES = 16
+# From which letter on a word is in another script, the highest first: Malayalam, Bengali,
+# Devanagari, Arabic; what is below is Latin (1).
+_SCRIPTS = (("\u0d00", 16), ("\u0980", 8), ("\u0900", 4), ("\u0600", 2))
 
 
 def service_hash(code: str) -> int:
@@ -26,7 +30,8 @@ def steps(share: float) -> int:
 @dataclass(frozen=True, slots=True)
 class Signs:
     """Of one text. `services`: likelihood by hash, of the likeliest. `again`: it goes on about
-    something that was told before. `life`: a life is in danger. `words`: content words."""
+    something that was told before. `life`: a life is in danger. `words`: content words. `script`:
+    one bit for the script that most words are in (`script_of`)."""
 
     services: dict[int, int] = field(default_factory=dict)
     again: int = 0
@@ -35,6 +40,7 @@ class Signs:
     request: int = 0
     feedback: int = 0
     words: int = 0
+    script: int = 0
 
     def pack(self) -> list[int]:
         """As 32-bit numbers, for the log; empty when there are no signs."""
@@ -42,7 +48,7 @@ class Signs:
             return []
         return [
             self.again << 24 | self.life << 16 | self.enquiry << 8 | self.request,
-            self.feedback << 8 | min(self.words, STEPS),
+            self.script << 16 | self.feedback << 8 | min(self.words, STEPS),
             *(service << 16 | likely for service, likely in self.services.items()),
         ]
 
@@ -63,13 +69,23 @@ def unpack(packed: Sequence[int]) -> Signs:
         first & STEPS,
         second >> 8 & STEPS,
         second & STEPS,
+        second >> 16 & STEPS,
     )
+
+
+def script_of(tokens: Sequence[str]) -> int:
+    """One bit for the script of most tokens; 0 when there are none."""
+    count = Counter(
+        next((bit for first, bit in _SCRIPTS if token[0] >= first), 1) for token in tokens
+    )
+    return count.most_common(1)[0][0] if count else 0
 
 
 @dataclass(frozen=True, slots=True)
 class CaseSigns:
     """Of a case's texts together. `most`, `mean`: likelihood of services by hash. `texts`: how many
-    there were; the others are means, but for `life`, which is the most."""
+    there were; the others are means, but for `life`, which is the most. `scripts`: the bits of all.
+    `last`: the likeliest service of the last text, and how likely."""
 
     texts: int = 0
     most: dict[int, int] = field(default_factory=dict)
@@ -78,6 +94,8 @@ class CaseSigns:
     enquiry: int = 0
     request: int = 0
     feedback: int = 0
+    scripts: int = 0
+    last: tuple[int, int] = (0, 0)
 
     def joined(self, signs: Signs) -> "CaseSigns":
         """With a further text's signs."""
@@ -99,15 +117,18 @@ class CaseSigns:
             mean(self.enquiry, signs.enquiry),
             mean(self.request, signs.request),
             mean(self.feedback, signs.feedback),
+            self.scripts | signs.script,
+            next(iter(signs.services.items())),
         )
 
     def pack(self) -> bytes:
-        """In 8 bytes, and 4 for each service."""
+        """In 12 bytes, and 4 for each service."""
         if not self.texts:
             return b""
         head = [
             min(self.texts, STEPS) << 8 | self.life,
-            self.enquiry << 16 | self.request << 8 | self.feedback,
+            self.scripts << 24 | self.enquiry << 16 | self.request << 8 | self.feedback,
+            self.last[0] << 16 | self.last[1],
         ]
         services = (s << 16 | most << 8 | self.mean[s] for s, most in self.most.items())
         return array("I", [*head, *services]).tobytes()
@@ -119,7 +140,7 @@ def unpack_case(packed: bytes) -> CaseSigns:
         return CaseSigns()
     numbers = array("I")
     numbers.frombytes(packed)
-    first, second, *services = numbers
+    first, second, last, *services = numbers
     return CaseSigns(
         first >> 8,
         {one >> 16: one >> 8 & STEPS for one in services},
@@ -128,4 +149,6 @@ def unpack_case(packed: bytes) -> CaseSigns:
         second >> 16 & STEPS,
         second >> 8 & STEPS,
         second & STEPS,
+        second >> 24,
+        (last >> 16, last & STEPS),
     )
