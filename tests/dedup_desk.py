@@ -155,3 +155,20 @@ def split(desk: Desk, name: str, case: events_pb2.Case, *contacts: str) -> Decis
     contact_ids = [ids.contact_id("test", contact) for contact in contacts]
     asked = events_pb2.Split(contact_ids=contact_ids, sealed_reason=b"why")
     return desk.command(name, case.case_id, split=asked)
+
+
+def two(desk: Desk, at_ms: int = MIN) -> tuple[events_pb2.Case, events_pb2.Case]:
+    """A case, and another one of the same person that began `at_ms` later."""
+    return desk.contact("a").case, desk.contact("b", at_ms, agency="interior").case
+
+
+def contact_id(name: str) -> str:
+    return ids.contact_id("test", name)
+
+
+def of(desk: Desk, case_id: str) -> list[str]:
+    """Ids of the contacts of a case, the last decided first."""
+    number = desk.cases.number_of(case_id)
+    assert number is not None
+    chain = desk.cases.contacts.of_case(number)
+    return [desk.cases.link(contact).contact_id for contact in chain]

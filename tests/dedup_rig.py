@@ -190,3 +190,23 @@ async def check_log_and_tallies(settings: Settings) -> dict[int, Cases]:
             assert list(seen[bucket].rows) == list(tally.rows)
             assert seen[bucket].through_offset <= cases.through
     return states
+
+
+def contact_id(name: str) -> str:
+    return ids.contact_id("test", name)
+
+
+def case_id(name: str) -> str:
+    return ids.case_id(contact_id(name))
+
+
+def numbers(settings: Settings, first: int) -> tuple[str, str]:
+    """Two numbers whose people are in different partitions."""
+    keyring = Keyring(settings.keys)
+
+    def partition(number: str) -> int:
+        return topics.partition_of(keyring.person(number), settings.partitions)
+
+    one = f"+99950{first:07d}"
+    others = (f"+99950{first + n:07d}" for n in range(1, 100))
+    return one, next(number for number in others if partition(number) != partition(one))
