@@ -13,6 +13,8 @@ from google.protobuf.message import DecodeError, Message
 from mawja.broadcast.v1 import events_pb2 as broadcast
 from mawja.common.v1 import common_pb2 as common
 from mawja.dedup.v1 import events_pb2 as dedup
+from mawja.dedup.v1 import incidents_pb2 as incidents
+from mawja.dedup.v1 import needs_pb2 as needs
 from mawja.intake.v1 import events_pb2 as intake
 from mawja.outreach.v1 import events_pb2 as outreach
 from mawja.wave.v1 import events_pb2 as wave
@@ -27,6 +29,9 @@ _EVENTS: dict[topics.Topic, type[Message]] = {
     topics.CASE: dedup.CaseDecision,
     topics.TALLY: dedup.Tally,
     topics.DEDUP_COMMAND: dedup.CaseCommand,
+    topics.NEED: needs.NeedStated,
+    topics.INCIDENT: incidents.IncidentDecision,
+    topics.INCIDENT_COMMAND: incidents.IncidentCommand,
     topics.MESSAGE_REQUESTED: outreach.MessageRequested,
     topics.CALLBACK: outreach.Callback,
     topics.QUEUED_URGENT: broadcast.QueuedMessage,
@@ -38,6 +43,7 @@ _EVENTS: dict[topics.Topic, type[Message]] = {
     topics.OPT_OUT: broadcast.OptOut,
     topics.BROADCAST_COMMAND: broadcast.BroadcastCommand,
     topics.LEVEL: wave.Level,
+    topics.BURST: wave.Burst,
 }
 EVENTS: Mapping[str, type[Message]] = {
     **{topic.name: event for topic, event in _EVENTS.items()},

@@ -50,7 +50,9 @@ def decided(seed: int) -> list[tuple[Submit, str, str]]:
     cases = Cases(RULES, shared, learnt.trees())
     made = []
     limits = Limits(RULES.life_enough, RULES.topic_enough, RULES.kind_enough)
-    reader = Reader(languages.read(), catalogue.read().agencies_of, learnt.weights(), limits, model.plain_hash)
+    reader = Reader(
+        languages.read(), catalogue.read().agencies_of, learnt.weights(), limits, model.plain_hash
+    )
     for offset, step in enumerate(script("covid-78k", calls=CALLS, seed=seed)):
         if isinstance(step, Submit):
             reading = reader.read(step.text or "", step.language or "")
