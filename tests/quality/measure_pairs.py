@@ -10,29 +10,24 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.dedup.meaning import kept
 from services.dedup.meaning.embed import Embedder
-from services.dedup.meaning.pairs import likeness, trigrams, wanted
+from services.dedup.meaning.pairs import likeness, wanted
 from services.dedup.meaning.reading import read
-from services.dedup.normalise import normalise
-from services.dedup.words import tokens
+from tests.quality import baselines
 from tests.quality.questions import Pair, judged
 
 Floats = NDArray[np.float64]
 RIGHT = 0.9
 """The precision at which recall is looked at."""
 _SAMPLES = 1_000
-_HASHES = 128
-_PRIME = (1 << 61) - 1
 
 Interval = tuple[float, float]
 Figure = Callable[[Floats, NDArray[np.bool_]], float]
-Comparison = Callable[[str, str], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,41 +183,8 @@ def _ours(pairs: Sequence[Pair], embedder: Embedder) -> tuple[Floats, Floats]:
 
 
 def _by_words(pairs: Sequence[Pair]) -> Iterable[tuple[str, Floats]]:
-    def scores(of: Comparison) -> Floats:
-        return np.array([of(pair.first, pair.second) for pair in pairs])
-
-    yield "exact", scores(lambda a, b: float(a.strip() == b.strip()))
-    yield "normalised", scores(lambda a, b: float(tokens(a) == tokens(b)))
-    yield "trigram Jaccard", scores(_jaccard)
-    minhash = _MinHash()
-    yield "MinHash alone", scores(minhash.alike)
-
-
-def _jaccard(a: str, b: str) -> float:
-    left, right = trigrams(tokens(a)), trigrams(tokens(b))
-    return len(left & right) / max(1, len(left | right))
-
-
-class _MinHash:
-    """A. Broder's estimate of the Jaccard index, over words and their trigrams."""
-
-    def __init__(self) -> None:
-        rng = np.random.default_rng(1)
-        self._times = rng.integers(1, 1 << 31, _HASHES, dtype=np.uint64)
-        self._plus = rng.integers(0, 1 << 31, _HASHES, dtype=np.uint64)
-        self._met: dict[str, NDArray[np.uint64]] = {}
-
-    def alike(self, a: str, b: str) -> float:
-        return float((self._sketch(a) == self._sketch(b)).mean())
-
-    def _sketch(self, text: str) -> NDArray[np.uint64]:
-        if text not in self._met:
-            words = tokens(text)
-            shingles = sorted({*words, *trigrams(words)}) or [normalise(text)]
-            hashes = np.array([crc32(one.encode()) for one in shingles], dtype=np.uint64)
-            spread = (hashes[:, None] * self._times + self._plus) % np.uint64(_PRIME)
-            self._met[text] = spread.min(axis=0)
-        return self._met[text]
+    for name, alike in baselines.by_words():
+        yield name, np.array([alike(pair.first, pair.second) for pair in pairs])
 
 
 def _all(scores: Floats, same: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
