@@ -25,6 +25,7 @@ MOST_LINKS = 8
 _MOST_GROUPS = 4
 _LOOKED_AT = 4
 _SAMPLE = 3
+_WHOLE = 1.0
 _RANK = (OTHER_PERSON, SAME_INCIDENT, SAME_QUESTION)
 
 
@@ -87,7 +88,8 @@ class Placer:
                 own = fit
             else:
                 fits.append(fit)
-        fits.sort(key=lambda fit: (-fit.logit, fit.group.incident_id))
+        # Of nearly equals an incident goes before a case alone, whose mean is its best.
+        fits.sort(key=lambda f: (-f.logit - _WHOLE * (len(f.group) > 1), f.group.incident_id))
         allowed = [n for n in found if not parted(need.case_id, n.case_id)]
         links = sorted(
             self._links(need, allowed, common), key=lambda link: (-link.score, link.case_id)
