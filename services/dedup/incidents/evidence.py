@@ -14,6 +14,7 @@ from operator import mul
 from mawja.common.v1 import common_pb2
 
 from services.dedup import words
+from services.dedup.incidents import need as needs
 from services.dedup.incidents.need import Need
 from services.dedup.incidents.ordinary import Ordinary
 from services.dedup.incidents.places import Gazetteer
@@ -119,7 +120,7 @@ class Evidence:
         heard = _rarest(first.sounds, second.sounds)
         same_code = bool(first.codes & second.codes)
         relation, place = self._where(one.places, other.places)
-        apart_ms = max(one.first_ms - other.last_ms, other.first_ms - one.last_ms, 0)
+        apart_ms = max(0, needs.apart_ms(one, other))
         asks = (one.kind == _ASKS) + (other.kind == _ASKS)
         same_topic = bool(one.topic) and one.topic == other.topic
         sure = min(one.sure, other.sure)

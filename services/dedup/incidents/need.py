@@ -104,5 +104,22 @@ def _likeliest(given: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     return tuple(ranked[:MOST_SERVICES])
 
 
+def says_the_same(before: Need, now: Need) -> bool:
+    """Whether nothing changed of what cases are held against each other by."""
+    return (
+        before.shape == now.shape
+        and before.sounds == now.sounds
+        and before.places == now.places
+        and before.services == now.services
+        and (before.agency, before.topic, before.kind) == (now.agency, now.topic, now.kind)
+    )
+
+
+def apart_ms(one: Need, other: Need) -> int:
+    """Time between two cases, from the last of the one to the first of the other; below 0 when they
+    overlap."""
+    return max(one.first_ms - other.last_ms, other.first_ms - one.last_ms)
+
+
 def _packed(sounds: Iterable[int]) -> bytes:
     return words.pack(sorted(set(sounds))[:MOST_SOUNDS])

@@ -7,7 +7,7 @@ way.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import incidents_pb2
@@ -72,7 +72,7 @@ class Incidents:
         need = needs.of(stated) if before is None else needs.added(before, stated)
         if need.merged_into:
             self._leave(decision)
-        elif before is not None and _says_the_same(before, need):
+        elif before is not None and needs.says_the_same(before, need):
             decision.change = incidents_pb2.INCIDENT_CHANGE_KNOWN
             decision.links.extend(self.links.get(need.case_id, ()))
             self._say_where(decision)
@@ -126,7 +126,7 @@ class Incidents:
             other
             for case in (self._index.find(need, said) if self._evidence.speaks(need) else ())
             if (other := self.needs[case]).drill == need.drill
-            and self._apart_ms(need, other) <= self.levels.window
+            and needs.apart_ms(need, other) <= self.levels.window
             and self._evidence.speaks(other)
         ]
         placed = self._placer.place(
@@ -229,8 +229,7 @@ class Incidents:
 
     def statement(self, incident_id: str) -> incidents_pb2.Incident:
         """An incident as it stands; of one that is no more, its id and what it became part of."""
-        group = self.groups.get(incident_id)
-        if group is not None:
+        if (group := self.groups.get(incident_id)) is not None:
             return group.stated(self.levels.question_share)
         into = self.gone.get(incident_id, "")
         return incidents_pb2.Incident(incident_id=incident_id, joined_into=into)
@@ -274,8 +273,7 @@ class Incidents:
 
     def _join(self, decision: Decision, incidents: set[str], cases: set[str]) -> None:
         name = decision.incident_id
-        group = self.groups.get(name)
-        if group is None:
+        if (group := self.groups.get(name)) is None:
             group = self.groups[name] = Group(name)
             self.gone.pop(name, None)
         moving = [*decision.alone, decision.case_id]
@@ -384,17 +382,13 @@ class Incidents:
             if need is None:
                 continue
             self._index.remove(need, self._evidence.said(need))
-            self.links.pop(case, None)
-            self.linked_by.pop(case, None)
             self._move(case, None, set())
-            self._left.pop(case, None)
+            for known in (self.links, self.linked_by, self._left):
+                known.pop(case, None)
 
-    def _apart_ms(self, one: Need, other: Need) -> int:
-        return max(one.first_ms - other.last_ms, other.first_ms - one.last_ms)
-
-    def everything(self) -> Iterator[Group]:
+    def everything(self) -> Iterable[Group]:
         """All incidents."""
-        yield from self.groups.values()
+        return self.groups.values()
 
 
 _PARTS = (incidents_pb2.INCIDENT_CHANGE_PARTED, incidents_pb2.INCIDENT_CHANGE_UNLINKED)
@@ -404,14 +398,3 @@ _SETTLES = (
     incidents_pb2.INCIDENT_CHANGE_KNOWN,
     *_PARTS,
 )
-
-
-def _says_the_same(before: Need, now: Need) -> bool:
-    """Whether nothing changed of what cases are held against each other by."""
-    return (
-        before.shape == now.shape
-        and before.sounds == now.sounds
-        and before.places == now.places
-        and before.services == now.services
-        and (before.agency, before.topic, before.kind) == (now.agency, now.topic, now.kind)
-    )
