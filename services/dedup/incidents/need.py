@@ -3,7 +3,7 @@
 What several contacts of a case say adds up. Sets are kept packed, four bytes a hash.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from mawja.dedup.v1 import needs_pb2
@@ -119,6 +119,16 @@ def apart_ms(one: Need, other: Need) -> int:
     """Time between two cases, from the last of the one to the first of the other; below 0 when they
     overlap."""
     return max(one.first_ms - other.last_ms, other.first_ms - one.last_ms)
+
+
+def outlived(known: Mapping[str, Need], oldest_ms: int, most: int) -> list[str]:
+    """The cases last heard of before `oldest_ms`, and of more than `most` others the oldest: a
+    tenth more than needed, so that it is rare."""
+    gone = [case for case, need in known.items() if need.last_ms < oldest_ms]
+    if len(known) - len(gone) <= most:
+        return gone
+    by_age = sorted(known, key=lambda case: known[case].last_ms)
+    return by_age[: len(known) - most * 9 // 10]
 
 
 def _packed(sounds: Iterable[int]) -> bytes:

@@ -52,6 +52,10 @@ class Incidents:
         self.decided: dict[str, int] = {}
         self.changed: Changed = (set(), set())
         """What the last decision changed."""
+        self.forgotten: dict[str, list[str]] = {}
+        """The cases that were forgotten with it, and the incidents that may still list them."""
+        self.thinned: set[str] = set()
+        """The incidents they were in: stated by no decision, a sweep may concern thousands."""
         self._evidence = evidence
         self._placer = Placer(evidence, levels)
         self._index = Index()
@@ -87,8 +91,7 @@ class Incidents:
         envelope, asked = command.envelope, command.unlink
         decision = Decision(input=at, case_id=command.case_id, decided_ms=now_ms)
         decision.outcome.command_id = envelope.command_id
-        told = self.partings.told.get(envelope.command_id)
-        if told is not None:
+        if (told := self.partings.told.get(envelope.command_id)) is not None:
             decision.change = incidents_pb2.INCIDENT_CHANGE_REPEATED
             decision.outcome.code, decision.outcome.message = told
             decision.links.extend(self.links.get(command.case_id, ()))
@@ -236,6 +239,7 @@ class Incidents:
 
     def take(self, decision: Decision) -> Changed:
         """Makes a decision true."""
+        self.forgotten, self.thinned = {}, set()
         incidents, cases = set[str](), {decision.case_id}
         case = decision.case_id
         if decision.HasField("unlinked"):
@@ -254,11 +258,12 @@ class Incidents:
         if here is not None and decision.HasField("need"):
             here.put(self.needs[case])
             incidents.add(here.incident_id)
-        if decision.HasField("need") and decision.need.merged_into:
-            self._forget([case])
+        if decision.HasField("need"):
+            self._forget([case] if decision.need.merged_into else ())
+            # Last: a late case may be among the oldest, and what it joined with it.
+            self._forget_old()
         at = decision.input
-        if at.offset > self.decided.get(at.topic, NONE):
-            self.decided[at.topic] = at.offset
+        self.decided[at.topic] = max(at.offset, self.decided.get(at.topic, NONE))
         return incidents, cases
 
     def _link(self, case: str, links: Iterable[incidents_pb2.CaseLink], cases: set[str]) -> None:
@@ -352,7 +357,7 @@ class Incidents:
             return
         need = needs.of(stated) if before is None else needs.added(before, stated)
         if before is not None:
-            self._index.remove(before, self._evidence.said(before))
+            self._index.remove(before)
         said = self._evidence.said(need)
         self._index.add(need, said)
         self.needs[need.case_id] = need
@@ -360,7 +365,6 @@ class Incidents:
             # An event once, however many tell of it.
             self._evidence.ordinary.learn({*said.words, *said.sounds})
         self._newest_ms = max(self._newest_ms, need.last_ms)
-        self._forget_old()
 
     # Forgetting.
 
@@ -370,20 +374,16 @@ class Incidents:
             return
         self._forgotten_ms = self._newest_ms
         oldest = self._newest_ms - self.levels.keep
-        self._forget([case for case, need in self.needs.items() if need.last_ms < oldest])
-        if len(self.needs) > self.levels.most_cases:
-            # A tenth more than needed, so that it is rare.
-            by_age = sorted(self.needs, key=lambda case: self.needs[case].last_ms)
-            self._forget(by_age[: len(self.needs) - self.levels.most_cases * 9 // 10])
+        self._forget(needs.outlived(self.needs, oldest, self.levels.most_cases))
 
     def _forget(self, cases: Iterable[str]) -> None:
         for case in cases:
-            need = self.needs.pop(case, None)
-            if need is None:
+            if (need := self.needs.pop(case, None)) is None:
                 continue
-            self._index.remove(need, self._evidence.said(need))
-            self._move(case, None, set())
-            for known in (self.links, self.linked_by, self._left):
+            self._index.remove(need)
+            self._move(case, None, self.thinned)
+            self.forgotten[case] = self._left.pop(case, [])
+            for known in (self.links, self.linked_by):
                 known.pop(case, None)
 
     def everything(self) -> Iterable[Group]:

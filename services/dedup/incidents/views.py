@@ -6,7 +6,7 @@ incidents:cases:<id>      sorted set: an incident's cases by first arrival
 incidents:list:<agency>   sorted set: incidents, the one last heard of first; "*" for all
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from mawja.dedup.v1 import incidents_pb2
 
@@ -16,6 +16,9 @@ from services.runtime.store import IndexOp, Item
 
 ROOM = "incidents"
 ANY = "*"
+_KEPT_S = 30 * 24 * 3600
+"""What people said of a case is in the log for as long."""
+_NOBODY: Mapping[str, Iterable[str]] = {}
 
 
 def incident_key(incident_id: str) -> str:
@@ -46,14 +49,23 @@ class Shown:
         self._listed: dict[str, set[str]] = {}
 
     def items(
-        self, state: Incidents, changed: Iterable[str], cases: Iterable[str], offset: int
+        self,
+        state: Incidents,
+        changed: Iterable[str],
+        cases: Iterable[str],
+        offset: int,
+        forgotten: Mapping[str, Iterable[str]] = _NOBODY,
     ) -> Iterator[Item]:
-        """The entries of incidents and cases that changed, as they stand at `offset`."""
+        """The entries of incidents and cases that changed, as they stand at `offset`. `forgotten`:
+        cases, and the incidents that may still list them."""
         for incident_id in dict.fromkeys(changed):
             yield self._incident(state, incident_id, offset)
         for case_id in dict.fromkeys(cases):
             if case_id in state.needs:
                 yield self._case(state, case_id, offset)
+        for case_id, names in forgotten.items():
+            if case_id not in state.needs:
+                yield self._without(state, case_id, names, offset)
 
     def everything(self, state: Incidents) -> Iterator[Item]:
         """The whole view."""
@@ -91,6 +103,15 @@ class Shown:
                 IndexOp(cases_index(group.incident_id), key_of(case_id), float(need.first_ms))
             )
         return Item(case_key(case_id), view.SerializeToString(), max(offset, 0), tuple(ops))
+
+    def _without(self, state: Incidents, case_id: str, names: Iterable[str], offset: int) -> Item:
+        """What is left of a case that is not remembered: what people said of it, for a while."""
+        view = incidents_pb2.CasePlaceView(
+            unlinked=state.partings.of_case.get(case_id, ()), partition=self._partition
+        )
+        ops = tuple(IndexOp(cases_index(name), key_of(case_id), None) for name in names)
+        at = max(offset, 0)
+        return Item(case_key(case_id), view.SerializeToString(), at, ops, ttl_s=_KEPT_S)
 
 
 def links_of(state: Incidents, case_id: str) -> Iterator[incidents_pb2.CaseLink]:

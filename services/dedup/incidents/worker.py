@@ -34,6 +34,8 @@ PLAN = Plan(
 )
 KEEP_EVERY_S = 1.0
 _TURN = 4
+_Changed = tuple[set[str], set[str], dict[str, list[str]]]
+"""Incidents, cases, and cases that were forgotten with the incidents that may still list them."""
 
 
 class IncidentWork:
@@ -57,10 +59,13 @@ class IncidentWork:
         self._fail = fail
         self._again: dict[str, None] = {}
         self._again_cases: dict[str, None] = {}
+        self._again_forgotten: dict[str, list[str]] = {}
         self._positions: dict[str, int] = {}
         self._settled: dict[str, int] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        # Decided, but perhaps not in the log: nothing of it may be shown.
+        self._unsure = False
         # Held while decisions are under way: what is shown in between must stand in the log.
         self._busy = asyncio.Lock()
 
@@ -72,8 +77,9 @@ class IncidentWork:
         incidents, cases = self.state.fold(decision, record.offset)
         # What the last owner did not commit it may not have shown.
         if decision.input.offset >= self._context.committed.get(decision.input.topic, 0):
-            self._again.update(dict.fromkeys(incidents))
+            self._again.update(dict.fromkeys(incidents | self.state.thinned))
             self._again_cases.update(dict.fromkeys(cases))
+            self._again_forgotten |= self.state.forgotten
 
     def resume(self, topic: str) -> tuple[int, int]:
         """One after the highest decided offset of `topic`."""
@@ -88,9 +94,15 @@ class IncidentWork:
         self._view = self._make_view(self._log.epoch, lambda: self._shown.everything(self.state))
         await self._view.start()
         await self._view.put(
-            self._shown.items(self.state, self._again, self._again_cases, self.state.through)
+            self._shown.items(
+                self.state,
+                self._again,
+                self._again_cases,
+                self.state.through,
+                self._again_forgotten,
+            )
         )
-        self._again, self._again_cases = {}, {}
+        self._again, self._again_cases, self._again_forgotten = {}, {}, {}
         self._settle(self._view)
         self._keeper = asyncio.create_task(self._keep())
 
@@ -103,13 +115,18 @@ class IncidentWork:
 
     async def _work(self, records: Sequence[Record]) -> None:
         view = self._owned_view()
+        self._unsure = True
         decisions, answers, changed = await self._decide(records)
         first = await self._log.append([Entry(d.SerializeToString()) for d in decisions])
+        self._unsure = False
         if decisions:
             self.state.through = first + len(decisions) - 1
             for decision in decisions:
                 metrics.INCIDENTS.labels(_name(decision)).inc()
-        await view.put(self._shown.items(self.state, *changed, self.state.through))
+        incidents, cases, forgotten = changed
+        await view.put(
+            self._shown.items(self.state, incidents, cases, self.state.through, forgotten)
+        )
         for record in records:
             self._positions[record.topic] = record.offset + 1
         for channel, decision in answers:
@@ -120,11 +137,11 @@ class IncidentWork:
 
     async def _decide(
         self, records: Sequence[Record]
-    ) -> tuple[list[Decision], list[tuple[str, Decision]], tuple[set[str], set[str]]]:
-        """The decisions, whom to answer, and the incidents and cases that changed."""
+    ) -> tuple[list[Decision], list[tuple[str, Decision]], _Changed]:
+        """The decisions, whom to answer, and what changed."""
         decisions: list[Decision] = []
         answers: list[tuple[str, Decision]] = []
-        incidents, cases = set[str](), set[str]()
+        incidents, cases, forgotten = set[str](), set[str](), dict[str, list[str]]()
         poison: list[asyncio.Future[None]] = []
         at_ms = now_ms()
         for number, record in enumerate(records):
@@ -146,11 +163,12 @@ class IncidentWork:
                 poison.append(self._context.dead(record, str(error)))
                 continue
             decisions.append(decision)
-            incidents |= self.state.changed[0]
+            incidents |= self.state.changed[0] | self.state.thinned
             cases |= self.state.changed[1]
+            forgotten |= self.state.forgotten
         # Before the log says that these offsets are done with.
         await asyncio.gather(*poison)
-        return decisions, answers, (incidents, cases)
+        return decisions, answers, (incidents, cases, forgotten)
 
     async def _keep(self) -> None:
         while not self._stopping.is_set():
@@ -159,8 +177,9 @@ class IncidentWork:
             except TimeoutError:
                 try:
                     async with self._busy:
-                        await self._owned_view().keep()
-                        self._settle(self._owned_view())
+                        if not self._unsure:
+                            await self._owned_view().keep()
+                            self._settle(self._owned_view())
                 except Exception as error:
                     self._fail(error)
                     return
@@ -182,7 +201,7 @@ class IncidentWork:
         self._stopping.set()
         if self._keeper is not None:
             await self._keeper
-        if self._view is not None:
+        if self._view is not None and not self._unsure:
             await self._view.flush()
             self._settle(self._view)
 
