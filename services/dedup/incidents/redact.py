@@ -1,75 +1,143 @@
 """Strikes out of a text what could tell who wrote it, so that it can stand as a sample. Pure.
 
 Struck out are digits in any script and what they stand in (numbers, codes, flights, houses),
-numbers written out that follow one another, e-mail and web addresses, handles, and the words after
-those that a name follows: Mr, my name is, mother of, Abu, bin, حق أم … Better a word too many than
-a name.
+numbers written out that follow one another, e-mail and web addresses, handles, common names, and
+the words after those that a name follows: Mr, my name is, mother of, Abu, bin, حق أم … (`names`).
+Better a word too many than a name. An uncommon name that nothing announces can't be told from
+other words, so a sample is for staff only.
 """
 
 import re
+import unicodedata
+from collections.abc import Iterator
 
+from services.dedup.incidents.names import (
+    COUNTING,
+    GOES_ON,
+    KIN,
+    NAMES,
+    NAMING,
+    PLACES,
+    SAYING_WHO,
+)
 from services.dedup.normalise import normalise
 
 STRUCK = "•"
 LONGEST = 280
 """Characters of a sample."""
-_ADDRESS = re.compile(r"\S*(?:@|://|www\.)\S*", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"(?<!\S)(?:\S*\s?@\s?\S*"
+    r"|\S+\s+[\[(]?at[\])]?\s+\S+\s+[\[(]?dot[\])]?\s+\S+"
+    r"|\S*(?:://|www\.|[a-z0-9-]\.[a-z]{2})\S*)",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"[\w\u0300-\u036f\u064b-\u065f\u0670\u0900-\u0d7f'’]+")
-_UNSEEN = re.compile(r"[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+")
-# Kunya, kinship, titles and "my name is": after these comes the name of a person.
-_BEFORE_NAMES = """
-أبو ابو ابوي أم ام امي أمي بن ابن بنت بنتي ولد ولدي ابني آل اخوي أخوي أخي اختي أختي خالي عمي خالتي
-عمتي جدي جدتي زوجي زوجتي حرمتي رجلي ريلي والدي والدتي الوالد الوالدة يدي يدوه العم الخالة
-اسمي اسمه اسمها الاسم اسم المدعو السيد السيدة الأستاذ استاذ الدكتور دكتور دكتورة الشيخ الحاج الحاجة
-معك معكم معاك معاكم أنا انا انه يسمى
-abu abo bu om umm um bin bint ben ibn name named mr mrs ms miss dr doctor sheikh sir madam maam
-uncle aunt aunty auntie brother sister son daughter mother father wife husband mama baba
-ommi omi abooy abooi ubuy ubooy okhoy akhoy okhti wldi waldi bnti benti 3ammi 5ali
-ismi esmi ismha ana im this
-नाम श्री بھائی بہن نام بیٹا بیٹی والد والدہ محمد ভাই আপা নাম আমার
-kuya ate si ni pangalan ako പേര് ചേട്ടൻ ചേച്ചി ഞാൻ
-"""
-_COUNTING = """
-zero one two three four five six seven eight nine double triple oh
-صفر واحد اثنين اثنان ثلاثة اربعة أربعة خمسة ستة سبعة ثمانية تسعة
-"""
-_NAMED = frozenset(map(normalise, _BEFORE_NAMES.split()))
-_COUNTED = frozenset(map(normalise, _COUNTING.split()))
-_AFTER = 2
-"""Words struck out after one that a name follows."""
+_SELECTORS = re.compile("[\u034f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_SPACES = ("Cc", "Zl", "Zp")
+_JOINED = "وفبلكي"
+"""Letters that Arabic writes together with the next word (and, so, in, to, like, o)."""
+_SHORTEST = 3
+_SERVANT, _FATHER = "عبدال", "ابو"
+"""Are written in one with the name that they begin."""
+_LONG_ENOUGH = 6
+_KUNYA = ("بو", "ام", "abu", "umm")
+"""Are so too, but begin too many other words."""
+_ARTICLES = ("al", "el", "ال")
+_AFTER_NAMING = 4
+_AFTER_KIN = 2
 _RUN = 3
 
 
 def redacted(text: str) -> str:
     """At most LONGEST characters of a text without what is personal. Any string is accepted."""
-    plain = _ADDRESS.sub(STRUCK, _UNSEEN.sub(" ", text[: 4 * LONGEST]))
-    words = [(match.start(), match.end(), normalise(match[0])) for match in _WORD.finditer(plain)]
-    strike = [any(letter.isdigit() for letter in word) for _, _, word in words]
-    for place, (start, _, word) in enumerate(words):
-        # What is written in capitals within a sentence of small letters is mostly a name.
-        if _is_name(plain, start, words[place][1], place):
-            strike[place] = True
-        if word in _NAMED:
-            for after in range(place + 1, min(place + 1 + _AFTER, len(words))):
-                strike[after] = True
-        run = [w for _, _, w in words[place : place + _RUN]]
-        if len(run) == _RUN and all(w in _COUNTED for w in run):
+    plain = _ADDRESS.sub(STRUCK, _seen(text[: 4 * LONGEST]))
+    found = list(_WORD.finditer(plain))
+    words = [normalise(match[0]) for match in found]
+    strike = [
+        _tells(word) or "_" in match[0] or _is_capital(plain, match, place)
+        for place, (match, word) in enumerate(zip(found, words, strict=True))
+    ]
+    for place, word in enumerate(words):
+        following = words[place + 1 : place + 1 + _AFTER_NAMING]
+        for after in range(place + 1, place + 1 + _of_name(word, following)):
+            strike[after] = True
+        if strike[place] and following and (word in _ARTICLES or _is_family(following[0])):
+            strike[place + 1] = True
+        run = words[place : place + _RUN]
+        if len(run) == _RUN and all(_among(one, COUNTING) for one in run):
             strike[place : place + _RUN] = [True] * _RUN
     kept, end = [], 0
-    for (start, stop, _), struck in zip(words, strike, strict=True):
-        kept.append(plain[end:start])
-        kept.append(STRUCK if struck else plain[start:stop])
-        end = stop
+    for match, struck in zip(found, strike, strict=True):
+        kept.append(plain[end : match.start()])
+        kept.append(STRUCK if struck else match[0])
+        end = match.end()
     kept.append(plain[end:])
     one_line = " ".join("".join(kept).split())
     return _shortened(re.sub(rf"{STRUCK}(?:\W*{STRUCK})+", STRUCK, one_line))
 
 
-def _is_name(text: str, start: int, end: int, place: int) -> bool:
-    word = text[start:end]
+def _seen(text: str) -> str:
+    """A text without what can't be seen, which may stand within a name or a number."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = _SELECTORS.sub("", unicodedata.normalize("NFKC", text))
+    kinds = [(letter, unicodedata.category(letter)) for letter in text]
+    return "".join(" " if kind in _SPACES else letter for letter, kind in kinds if kind != "Cf")
+
+
+def _tells(word: str) -> bool:
+    """Whether a word tells of a person, or of what is theirs, by itself."""
+    if any(letter.isnumeric() for letter in word) or _among(word, NAMES):
+        return True
+    return word not in PLACES and any(map(_is_compound, _bare(word)))
+
+
+def _is_compound(word: str) -> bool:
+    """Whether a word is a name of two that are written as one: عبدالرحيم, ابومحمد."""
+    if word.startswith((_SERVANT, _FATHER)) and len(word) >= _LONG_ENOUGH:
+        return word not in PLACES
+    return any(word.startswith(one) and word[len(one) :] in NAMES for one in _KUNYA)
+
+
+def _bare(word: str) -> Iterator[str]:
+    """A word, and the same without what Arabic may have written together with it."""
+    yield word
+    while word[:1] in _JOINED and len(word) > _SHORTEST:
+        word = word[1:]
+        yield word
+
+
+def _among(word: str, known: frozenset[str]) -> bool:
+    return any(one in known for one in _bare(word))
+
+
+def _of_name(word: str, following: list[str]) -> int:
+    """How many of the words that follow are likely a name."""
+    if following and following[0] in PLACES:
+        return 0
+    if _among(word, NAMING):
+        least, most = 1, _AFTER_NAMING
+    elif word in SAYING_WHO or _among(word, KIN):
+        least, most = 0, _AFTER_KIN
+    else:
+        return 0
+    goes_on = (n for n, one in enumerate(following) if n >= least and one in GOES_ON)
+    return min(most, len(following), next(goes_on, most))
+
+
+def _is_family(word: str) -> bool:
+    """Whether a word after a name is likely that of a family or tribe: Al …, المنصوري."""
+    return word in _ARTICLES or (
+        word.startswith("ال") and word.endswith("ي") and len(word) > _SHORTEST + 2
+    )
+
+
+def _is_capital(text: str, match: re.Match[str], place: int) -> bool:
+    """Whether a word has a capital within a sentence of small letters: it is mostly a name."""
+    word = match[0]
     if place == 0 or not (word[0].isupper() and word[1:].islower()):
         return False
-    before = text[:start].rstrip()
+    before = text[: match.start()].rstrip()
     return bool(before) and before[-1] not in ".!?:\n"
 
 
