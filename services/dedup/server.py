@@ -285,9 +285,10 @@ def _caller() -> Caller:
 def asked_agency(asked: str) -> str:
     """The agency to show: the one asked for, or the caller's own; "" for all. Raises Forbidden."""
     caller = _caller()
-    if asked and not caller.sees(asked):
+    agency = asked or caller.agency
+    if not caller.sees(agency):
         raise Forbidden("a liaison sees the cases of their own agency only")
-    return asked or caller.agency
+    return agency
 
 
 def _shown(case: Case) -> Case:

@@ -103,14 +103,16 @@ class WaveServicer(service_pb2_grpc.WaveServiceServicer):
         self, request: service_pb2.ListBurstsRequest, context: _Context[Any, Any]
     ) -> service_pb2.ListBurstsResponse:
         """What more people than usual reach out about."""
-        agency = rpc.CALLER.get().agency
+        caller = rpc.CALLER.get()
         self._check_ready()
         return service_pb2.ListBurstsResponse(
             bursts=[
                 burst
                 for burst in self._bursts.all()
                 if not (request.active and burst.ended)
-                and (not agency or (burst.dimension, burst.subject) == (_AGENCY, agency))
+                and (
+                    caller.sees("") or (burst.dimension == _AGENCY and caller.sees(burst.subject))
+                )
             ]
         )
 
@@ -121,7 +123,7 @@ class WaveServicer(service_pb2_grpc.WaveServiceServicer):
 
 def _subject(caller: Caller, dimension: events_pb2.Dimension.ValueType, subject: str) -> str:
     """The subject that the caller is to be shown. Raises Forbidden for other agencies' levels."""
-    if not caller.agency:
+    if caller.sees(""):
         return subject
     # Every other dimension adds up agencies.
     if dimension != _AGENCY or not caller.sees(subject or caller.agency):

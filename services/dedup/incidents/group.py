@@ -106,6 +106,7 @@ class Group:
                 case_id=self._samples[language].case_id,
                 language=language,
                 sealed_text=self._samples[language].sealed_text,
+                agency=self._samples[language].agency,
             )
             for language in spoken[:_SAMPLES]
         ]

@@ -1,8 +1,8 @@
 """What DedupService shows of incidents, and how a person parts what does not belong together.
 
 Any replica serves. A liaison sees the incidents that have cases of their agency; the counts are of
-the whole incident, which names nobody. Texts leave here only as samples, with what is personal
-struck out.
+the whole incident, which names nobody, and the samples those of their agency's cases. Texts leave
+here only as samples, with what is personal struck out.
 """
 
 import asyncio
@@ -195,7 +195,10 @@ class IncidentServicer(DedupServicer):
     def _samples(
         self, sealed: Iterable[incidents_pb2.SealedSample]
     ) -> Iterable[service_pb2.IncidentSample]:
+        caller = rpc.CALLER.get()
         for sample in sealed:
+            if not caller.sees(sample.agency):
+                continue
             try:
                 text = redacted(self._keyring.unseal("text", sample.sealed_text))
             except (Erased, Poison):
@@ -221,4 +224,4 @@ def _concerns(incident: incidents_pb2.Incident, agency: str) -> bool:
 
 
 def _may_see(caller: Caller, incident: incidents_pb2.Incident) -> bool:
-    return not caller.agency or _concerns(incident, caller.agency)
+    return caller.sees("") or any(caller.sees(counted.value) for counted in incident.agencies)

@@ -135,22 +135,26 @@ class SealedSample(_message.Message):
     CASE_ID_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
     SEALED_TEXT_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """UUID of the case."""
     language: _builtins.str
     """BCP 47 language."""
     sealed_text: _builtins.bytes
     """The text, sealed."""
+    agency: _builtins.str
+    """Agency of the case, whose liaisons may see it; empty when none is known."""
     def __init__(
         self,
         *,
         case_id: _builtins.str = ...,
         language: _builtins.str = ...,
         sealed_text: _builtins.bytes = ...,
+        agency: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "language", b"language", "sealed_text", b"sealed_text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "case_id", b"case_id", "language", b"language", "sealed_text", b"sealed_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
