@@ -163,6 +163,8 @@ def _part(command: events_pb2.CaseCommand, decision: events_pb2.CaseDecision) ->
 
 def _follow_merge(command: events_pb2.CaseCommand, decision: events_pb2.CaseDecision) -> str:
     case, asked, envelope = decision.case, command.follow_merge, command.envelope
+    if case.state == MERGED and case.merged_into.merge_id == asked.merge_id:
+        return "it followed already"
     if case.state == MERGED or case.linked:
         _refuse(command, decision)
         return "it is merged with another case: the merge is taken back"

@@ -125,6 +125,20 @@ def test_what_is_told_twice_is_done_once(pair: Pair) -> None:
     pair.fold()
 
 
+def test_what_is_told_again_long_after_takes_nothing_back(pair: Pair) -> None:
+    pair.merge("1", 0, pair.ali, pair.mona)
+    sent = list(pair.sent)
+    pair.follow()
+    # By then nobody remembers what the command was told.
+    pair.desks[0].cases.memory.told.clear()
+    pair.sent = sent
+    [again] = pair.follow()
+    assert again.change == REFUSED
+    assert not pair.sent
+    assert pair.case(0, pair.ali).state == MERGED
+    assert len(pair.case(1, pair.mona).linked) == 1
+
+
 def test_who_reaches_out_behind_a_merged_case_is_heard(pair: Pair) -> None:
     pair.merge("1", 0, pair.ali, pair.mona)
     pair.follow()
