@@ -14,6 +14,8 @@ from services.dedup.incidents.heard import Heard
 
 NOTHING_HEARD = Heard((), ())
 _FIRST_CONTACTS = 8
+_LONGEST_SEALED = 4_096
+"""Bytes of a sealed text that may become a sample: every case that is remembered holds one."""
 _HEARD = (events_pb2.CASE_CHANGE_OPENED, events_pb2.CASE_CHANGE_LINKED)
 _CHANGED = (
     events_pb2.CASE_CHANGE_RESOLVED,
@@ -38,7 +40,8 @@ def state(decision: events_pb2.CaseDecision, heard: Heard, sealed_text: bytes) -
         need.language = link.language
         need.sounds.extend(heard.sounds)
         need.places.extend(heard.places)
-        need.sealed_text = sealed_text
+        if len(sealed_text) <= _LONGEST_SEALED:
+            need.sealed_text = sealed_text
         decision.needs.append(need)
     elif decision.change in _CHANGED:
         decision.needs.append(_need(decision.case, decision.case.last_contact_ms))

@@ -20,7 +20,7 @@ from services.dedup.incidents.redact import redacted
 from services.dedup.known import uuid_of
 from services.dedup.server import DedupServicer, asked_agency, parse_token
 from services.runtime import ids, rpc
-from services.runtime.clock import now_ms
+from services.runtime.clock import monotonic_s, now_ms
 from services.runtime.errors import Away, NotFound, NotInState, Poison
 from services.runtime.identity import Caller
 from services.runtime.own import Record
@@ -39,6 +39,8 @@ _PAGE = 50
 _MOST_CASES = 500
 _HOUR_MS = 3_600_000
 _ERASED = "[erased]"
+_HIDDEN_S = 60.0
+_MOST_HIDDEN = 1_000
 Decision = incidents_pb2.IncidentDecision
 
 
@@ -55,6 +57,7 @@ class IncidentServicer(DedupServicer):
         """Where incidents are shown, and where their changes come from."""
         self._incidents = view
         self._incident_changes = changes
+        self._hidden: dict[bytes, tuple[str, float]] = {}
         return self
 
     async def GetCase(
@@ -200,10 +203,22 @@ class IncidentServicer(DedupServicer):
             if not caller.sees(sample.agency):
                 continue
             try:
-                text = redacted(self._keyring.unseal("text", sample.sealed_text))
+                text = self._text(sample.sealed_text)
             except (Erased, Poison):
                 continue
             yield service_pb2.IncidentSample(language=sample.language, text=text)
+
+    def _text(self, sealed: bytes) -> str:
+        """A sample without what is personal. Everybody who watches sees the same ones with every
+        change; remembered for a minute, because the key of its month may be destroyed."""
+        now = monotonic_s()
+        text, since = self._hidden.get(sealed, ("", now - _HIDDEN_S))
+        if now - since >= _HIDDEN_S:
+            text = redacted(self._keyring.unseal("text", sealed))
+            if len(self._hidden) >= _MOST_HIDDEN:
+                self._hidden.clear()
+            self._hidden[sealed] = (text, now)
+        return text
 
     def _unlink_shown(self, unlinked: incidents_pb2.Unlinked) -> service_pb2.ShownUnlink:
         try:

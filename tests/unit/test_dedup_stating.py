@@ -1,0 +1,17 @@
+"""What a decision on a case says to those who look at the cases of many people."""
+
+from mawja.dedup.v1 import events_pb2
+
+from services.dedup import stating
+from tests.dedup_desk import Desk
+
+
+def test_a_text_becomes_a_sample_unless_it_is_long() -> None:
+    desk = Desk()
+    for name, sealed, kept in (("a", b"s" * 4_096, b"s" * 4_096), ("b", b"s" * 4_097, b"")):
+        decision = desk.contact(name, 0, person=name.encode() * 16)
+        assert decision.change == events_pb2.CASE_CHANGE_OPENED
+        stating.state(decision, stating.NOTHING_HEARD, sealed)
+        [need] = stating.stated(decision)
+        assert need.sealed_text == kept
+        assert need.case_id == decision.case.case_id
