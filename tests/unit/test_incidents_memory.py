@@ -62,6 +62,23 @@ def test_an_incident_of_which_nothing_is_remembered_is_listed_no_longer() -> Non
     assert incidents_pb2.Incident.FromString(kept.payload).cases == 0
 
 
+def test_what_a_past_owner_listed_is_taken_out_by_the_next() -> None:
+    desk, shown = Desk(), Shown(0)
+    desk.say("one", FLOOD, agency="civil-defence")
+    incident = desk.say("two", AGAIN, 1, agency="roads").incident_id
+    state = desk.folded()
+    for fresh in (False, True):
+        shown.known(state, [incident], shown=not fresh)
+    desk.say("two", "", 2, merged_into=case_of("one"))
+    desk.say("one", "", 3, merged_into=case_of("two"))
+    state = desk.folded()
+    shown.known(state, [incident], shown=False)
+    [item] = shown.items(state, [incident], (), 3)
+    gone = {op.index for op in item.index if op.score is None}
+    assert gone == {views.list_index(one) for one in (views.ANY, "civil-defence", "roads")}
+    assert not next(iter(shown.items(state, [incident], (), 4))).index
+
+
 def test_a_case_that_was_merged_leaves_the_list_of_its_incident() -> None:
     desk, shown = Desk(), Shown(0)
     desk.say("one", FLOOD)

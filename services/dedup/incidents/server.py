@@ -89,7 +89,11 @@ class IncidentServicer(DedupServicer):
         least = max(1, request.at_least or 2)
         token = f"{int(page[-1][0])}.{page[-1][1].hex()}" if len(page) == count else ""
         return service_pb2.ListIncidentsResponse(
-            incidents=[self._shown(one) for one in incidents if one.cases >= least],
+            incidents=[
+                self._shown(one)
+                for one in incidents
+                if one.cases >= least and (not agency or _concerns(one, agency))
+            ],
             next_page_token=token,
         )
 

@@ -48,6 +48,16 @@ class Shown:
         self._partition = partition
         self._listed: dict[str, set[str]] = {}
 
+    def known(self, state: Incidents, changed: Iterable[str], shown: bool) -> None:
+        """Where incidents that a folded decision changed are listed: a past owner listed them.
+        `shown`: it showed them as they are now; otherwise perhaps only as they were before too."""
+        for incident_id in changed:
+            if (group := state.groups.get(incident_id)) is not None:
+                before = set() if shown else self._listed.get(incident_id, set())
+                self._listed[incident_id] = {ANY, *group.agencies(), *before}
+            elif shown:
+                self._listed.pop(incident_id, None)
+
     def items(
         self,
         state: Incidents,

@@ -75,9 +75,12 @@ class IncidentWork:
         """Takes up one decision."""
         decision = Decision.FromString(record.value or b"")
         incidents, cases = self.state.fold(decision, record.offset)
+        changed = incidents | self.state.thinned
         # What the last owner did not commit it may not have shown.
-        if decision.input.offset >= self._context.committed.get(decision.input.topic, 0):
-            self._again.update(dict.fromkeys(incidents | self.state.thinned))
+        fresh = decision.input.offset >= self._context.committed.get(decision.input.topic, 0)
+        self._shown.known(self.state, changed, shown=not fresh)
+        if fresh:
+            self._again.update(dict.fromkeys(changed))
             self._again_cases.update(dict.fromkeys(cases))
             self._again_forgotten |= self.state.forgotten
 
