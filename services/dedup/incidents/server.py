@@ -41,6 +41,8 @@ _HOUR_MS = 3_600_000
 _ERASED = "[erased]"
 _HIDDEN_S = 60.0
 _MOST_HIDDEN = 1_000
+_MOST_NAMES = 64
+"""How often an incident is looked for under the name of what it became part of."""
 Decision = incidents_pb2.IncidentDecision
 
 
@@ -180,16 +182,16 @@ class IncidentServicer(DedupServicer):
     async def _incident(self, incident_id: str) -> incidents_pb2.Incident:
         """The incident of this name, or what it became part of. Raises NotFound."""
         asked = incident_id
-        while True:
+        for _ in range(_MOST_NAMES):
             [payload] = await self._incidents.get(views.incident_key(asked))
             incident = incidents_pb2.Incident.FromString(payload or b"")
             if incident.joined_into:
                 asked = incident.joined_into
                 continue
-            caller = rpc.CALLER.get()
-            if not incident.cases or not _may_see(caller, incident):
-                raise NotFound("there is no such incident")
+            if not incident.cases or not _may_see(rpc.CALLER.get(), incident):
+                break
             return incident
+        raise NotFound("there is no such incident")
 
     def _shown(self, incident: incidents_pb2.Incident) -> service_pb2.ShownIncident:
         shown = service_pb2.ShownIncident(incident=incident)
