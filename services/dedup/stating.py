@@ -1,8 +1,8 @@
 """What a decision on a case says to those who look at the cases of many people. Pure.
 
-A case is stated when it opens, with each of its first contacts (later ones hardly say anything
-new), and when its need was met, came back, or became part of another. What is stated stands in the
-decision, so that a new owner can state it again from the log alone.
+A case is stated when it opens, with each of its first contacts (later ones hardly say anything new,
+but for danger), and when staff resolved it, opened it again, merged or split it. What is stated
+stands in the decision, so that a new owner can state it again from the log alone.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,9 @@ _CHANGED = (
 
 def hears(decision: events_pb2.CaseDecision) -> bool:
     """Whether what the contact of a decision says is stated."""
-    return decision.change in _HEARD and decision.case.contacts <= _FIRST_CONTACTS
+    return decision.change in _HEARD and (
+        decision.case.contacts <= _FIRST_CONTACTS or decision.triage.life_safety
+    )
 
 
 def state(decision: events_pb2.CaseDecision, heard: Heard, sealed_text: bytes) -> None:

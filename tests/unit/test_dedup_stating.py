@@ -15,3 +15,12 @@ def test_a_text_becomes_a_sample_unless_it_is_long() -> None:
         [need] = stating.stated(decision)
         assert need.sealed_text == kept
         assert need.case_id == decision.case.case_id
+
+
+def test_of_many_contacts_the_first_are_told_and_any_that_tells_of_danger() -> None:
+    desk = Desk()
+    told = [stating.hears(desk.contact(f"c{n}", n)) for n in range(10)]
+    assert told == [True] * 8 + [False] * 2
+    late = desk.contact("late", 20)
+    late.triage.life_safety = True
+    assert stating.hears(late)

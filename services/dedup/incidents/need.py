@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from mawja.dedup.v1 import needs_pb2
 
 from services.dedup import signs, words
+from services.dedup.incidents.heard import MOST_PLACES, MOST_SOUNDS
 from services.dedup.words import CODE
 
-MOST_SOUNDS = 64
-MOST_PLACES = 8
 MOST_SERVICES = 16
 NeedStated = needs_pb2.NeedStated
 
