@@ -201,7 +201,9 @@ class Dedup:
             self._teller.put(decision, text, contact.sealed_text)
             return decision, ""
         if source == CALL_EVENT.name:
-            return self.cases.call(inputs.call(value), at, at_ms), ""
+            decision = self.cases.call(inputs.call(value), at, at_ms)
+            self._teller.put(decision)
+            return decision, ""
         command = inputs.command(value, self._partitions)
         decision = self.cases.command(command, at, at_ms)
         self._teller.put(decision)

@@ -3,7 +3,7 @@
 from mawja.dedup.v1 import events_pb2
 
 from services.dedup import stating
-from tests.dedup_desk import Desk
+from tests.dedup_desk import ANSWERED, ENDED, RESOLVED, Desk
 
 
 def test_a_text_becomes_a_sample_unless_it_is_long() -> None:
@@ -24,3 +24,17 @@ def test_of_many_contacts_the_first_are_told_and_any_that_tells_of_danger() -> N
     late = desk.contact("late", 20)
     late.triage.life_safety = True
     assert stating.hears(late)
+
+
+def test_a_need_that_a_call_met_is_told_of_cases_with_a_text() -> None:
+    desk = Desk()
+    desk.contact("a")
+    desk.call("a", ANSWERED, 1_000)
+    met = desk.call("a", ENDED, 5_000, RESOLVED)
+    stating.state(met, stating.NOTHING_HEARD, b"")
+    assert not met.needs
+    met.case.triage.topic = "flood"
+    stating.state(met, stating.NOTHING_HEARD, b"")
+    [need] = met.needs
+    assert need.resolved
+    assert need.case_version == met.case.version
