@@ -35,6 +35,7 @@ async def build(service: Service) -> None:
         limits,
         service.keyring.word_hash,
         Questions(known.entries.values(), known.asking, spoken),
+        known.unclear,
     )
     trees = learnt.trees()
     shared = data.shared_numbers(settings.shared_numbers, service.keyring)

@@ -55,7 +55,8 @@ NOTHING = Reading()
 
 class Reader:
     """Reads texts. `agencies`: the agency of each service in the catalogue. `word_hash` gives a
-    keyed 32-bit hash. `questions`: what may be answered without an agent."""
+    keyed 32-bit hash. `questions`: what may be answered without an agent;
+    `unclear`: whether of two confidences the person is asked which was meant."""
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class Reader:
         limits: Limits,
         word_hash: Callable[[str], int],
         questions: Questions | None = None,
+        unclear: Callable[[float, float], bool] = lambda first, second: False,
     ) -> None:
         alike = meanings(languages)
         self._identifier = Identifier(languages)
@@ -73,6 +75,7 @@ class Reader:
         self._watch = Watch(languages)
         self._limits = limits
         self._questions = questions
+        self._unclear = unclear
         self._weights = weights
         # A government's own catalogue may lack services that the model knows.
         self._services = [
@@ -129,6 +132,9 @@ class Reader:
         found = self._questions.match(text, said)
         if found is not None:
             triage.question, triage.question_confidence = found.name, found.confidence
+            # Told only where it will be asked: a later "1" or "2" chooses between the two.
+            if not found.next_name or not self._unclear(found.confidence, found.next_confidence):
+                return
             triage.next_question = found.next_name
             triage.next_question_confidence = found.next_confidence
 

@@ -59,15 +59,13 @@ def asked(knowledge: Knowledge, decision: dedup.CaseDecision, now_ms: int) -> As
     first = knowledge.entries.get(read.question)
     if first is None or not first.sendable(now_ms):
         return None
-    behind = read.question_confidence - read.next_question_confidence
-    if read.next_question and behind < knowledge.close:
+    sure, next_sure = read.question_confidence, read.next_question_confidence
+    if read.next_question and knowledge.unclear(sure, next_sure):
         second = knowledge.entries.get(read.next_question)
         if second is None or not second.sendable(now_ms):
             return None
-        if read.question_confidence < knowledge.ask:
-            return None
         return Asked(Event.QUESTION_UNCLEAR, (first, second))
-    if read.question_confidence < knowledge.sure:
+    if sure < knowledge.sure:
         return None
     return Asked(Event.QUESTION_ANSWERED, (first,))
 

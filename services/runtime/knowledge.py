@@ -61,6 +61,10 @@ class Knowledge:
     asking: Mapping[str, tuple[str, ...]]
     entries: Mapping[str, Entry]
 
+    def unclear(self, confidence: float, next_confidence: float) -> bool:
+        """Whether an entry and the one next to it are so close that the person is asked."""
+        return confidence >= self.ask and confidence - next_confidence < self.close
+
 
 def spoken(texts: Mapping[str, str], language: str) -> str:
     """The language among `texts` for a person who uses `language` (a BCP 47 tag or ""); "" when

@@ -35,6 +35,7 @@ def reader() -> Reader:
         Limits(RULES.life_enough, RULES.topic_enough, RULES.kind_enough),
         model.plain_hash,
         Questions(known.entries.values(), known.asking, spoken),
+        known.unclear,
     )
 
 
@@ -161,3 +162,11 @@ def test_an_own_file_must_fit_the_catalogue(tmp_path: Path) -> None:
     wrong = "MAWJA_KNOWLEDGE: schools-tomorrow: school-closure is no service of health"
     with pytest.raises(ConfigError, match=wrong):
         data.knowledge(mine, catalogue.read())
+
+
+def test_a_figure_chooses_nothing_where_nothing_was_asked() -> None:
+    writer = Writer()
+    first = writer.writes(QUESTION)
+    assert not first.triage.next_question
+    later = writer.writes("2")
+    assert later.triage.question_confidence < 1 or not later.HasField("triage")
