@@ -1,8 +1,8 @@
 """What a decision on a case says to those who look at the cases of many people. Pure.
 
-A case is stated when it opens, with each of its first contacts (later ones hardly say anything new,
-but for danger), when its need was met, and when staff opened it again, merged or split it. What is
-stated stands in the decision, so that a new owner can state it again from the log alone.
+A case is stated with each of its first contacts that say something (later ones hardly say anything
+new, but for danger), when its need was met, and when staff opened it again, merged or split it.
+What is stated stands in the decision, so that a new owner can state it again from the log alone.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from services.dedup.case import Case
 from services.dedup.incidents.heard import Heard
 
 NOTHING_HEARD = Heard((), ())
-_FIRST_CONTACTS = 8
+_FIRST_CONTACTS = 4
 _LONGEST_SEALED = 4_096
 """Bytes of a sealed text that may become a sample: every case that is remembered holds one."""
 _HEARD = (events_pb2.CASE_CHANGE_OPENED, events_pb2.CASE_CHANGE_LINKED)
@@ -28,8 +28,10 @@ _CHANGED = (
 
 def hears(decision: events_pb2.CaseDecision) -> bool:
     """Whether what the contact of a decision says is stated."""
-    return decision.change in _HEARD and (
-        decision.case.contacts <= _FIRST_CONTACTS or decision.triage.life_safety
+    return (
+        decision.change in _HEARD
+        and decision.HasField("triage")
+        and (decision.case.contacts <= _FIRST_CONTACTS or decision.triage.life_safety)
     )
 
 

@@ -14,7 +14,7 @@ from services.runtime.errors import Away
 from services.runtime.own import Epochs, Record, counted
 from services.runtime.topics import Topic
 
-_SILENT_S = 30.0
+_SILENT_S = 120.0
 """How long Kafka may give nothing of what it said is there."""
 Progress = Callable[[int, int], None]
 """Told now and then how many offsets were read, of how many."""

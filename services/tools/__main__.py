@@ -146,7 +146,7 @@ def surge(
 
 
 # What two cores work through as it comes, with every part on the same machine.
-_CALLS_PER_S = 430
+_CALLS_PER_S = 180
 
 
 @app.command()

@@ -24,6 +24,7 @@ class Group:
         self.incident_id = incident_id
         self.needs: dict[str, Need] = {}
         self._people: Counter[bytes] = Counter()
+        self._known_people = self._withheld = 0
         self._languages: Counter[str] = Counter()
         self._agencies: Counter[str] = Counter()
         self._topics: Counter[str] = Counter()
@@ -84,7 +85,7 @@ class Group:
             agency=_most(self._agencies),
             topic=_most(self._topics),
             cases=len(times),
-            people=sum(1 if person else n for person, n in self._people.items() if n),
+            people=self._known_people + self._withheld,
             life_safety=self._in_danger,
             open=self._open,
             drill=any(need.drill for need in self.latest(1)),
@@ -116,7 +117,15 @@ class Group:
         del self._first_ms[bisect_left(self._first_ms, need.first_ms)]
 
     def _count(self, need: Need, by: int) -> None:
-        self._people[need.person] += by
+        if need.person:
+            # Counted as they come and go: an incident may be of thousands, and is stated each time.
+            before = self._people[need.person]
+            self._people[need.person] = before + by
+            self._known_people += (before + by > 0) - (before > 0)
+            if before + by <= 0:
+                del self._people[need.person]
+        else:
+            self._withheld += by
         self._languages[need.language] += by
         self._agencies[need.agency] += by
         self._topics[need.topic] += by
