@@ -110,9 +110,7 @@ class WaveServicer(service_pb2_grpc.WaveServiceServicer):
                 burst
                 for burst in self._bursts.all()
                 if not (request.active and burst.ended)
-                and (
-                    caller.sees("") or (burst.dimension == _AGENCY and caller.sees(burst.subject))
-                )
+                and (caller.sees("") or (burst.dimension == _AGENCY and caller.sees(burst.subject)))
             ]
         )
 
