@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.dedup.meaning import embed
 from services.dedup.meaning.slow import Meaning
 from services.dedup.normalise import normalise
 from tests.quality import baselines
@@ -115,7 +114,6 @@ def test_no_two_are_spelt_alike(openers: list[tuple[Contact, Contact]]) -> None:
         assert baselines.trigram_jaccard(one.text, other.text) < 0.5
 
 
-@pytest.mark.skipif(not embed.installed(), reason="needs the model of meaning: mawja[meaning]")
 def test_the_embedding_alone_takes_them_all_for_alike_and_meaning_does_not(
     openers: list[tuple[Contact, Contact]],
 ) -> None:
