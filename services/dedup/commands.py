@@ -7,10 +7,19 @@ from mawja.dedup.v1 import events_pb2
 from services.dedup import case as cases
 from services.dedup.case import Case
 from services.dedup.contacts import NONE
+from services.runtime.errors import NotFound, NotInState
 
 OK = 0
 NOT_FOUND = 5
 NOT_IN_STATE = 9
+
+
+def raise_refusal(outcome: events_pb2.CommandOutcome) -> None:
+    """Raises NotFound or NotInState when a command was refused."""
+    if outcome.code == NOT_FOUND:
+        raise NotFound(outcome.message)
+    if outcome.code != OK:
+        raise NotInState(outcome.message)
 
 
 class Told(NamedTuple):

@@ -4,7 +4,6 @@ Any replica serves. A liaison sees the cases of their agency and no others: to t
 does not exist. Numbers never leave here; notes are shown to staff who may see the case.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +13,15 @@ from mawja.dedup.v1 import events_pb2, service_pb2, service_pb2_grpc
 from services.dedup import views
 from services.dedup.case import Case
 from services.dedup.catalogue import Agency, Catalogue, Service
-from services.dedup.commands import NOT_FOUND, OK
+from services.dedup.commands import raise_refusal
 from services.dedup.known import key_of, uuid_of
 from services.runtime import ids, rpc
 from services.runtime.clock import now_ms
-from services.runtime.errors import Away, Forbidden, Invalid, NotFound, NotInState, Violation
+from services.runtime.errors import Forbidden, Invalid, NotFound, Violation
 from services.runtime.identity import Caller
 from services.runtime.own import Record
 from services.runtime.privacy import Erased, Keyring
-from services.runtime.produce import Producer, acknowledged
+from services.runtime.produce import Producer
 from services.runtime.replies import Replies
 from services.runtime.tail import Tail
 from services.runtime.topics import DEDUP_COMMAND
@@ -220,26 +219,16 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
                 asked_ms=now_ms(),
             )
         )
-        outcome = self._replies.expect(command_id)
-        try:
-            appended = await self._producer.send(
-                DEDUP_COMMAND, found.partition, command.SerializeToString(), key=found.case.person
-            )
-            await acknowledged([appended])
-            # Shielded: the same request under way a second time waits for the same outcome.
-            told = await asyncio.wait_for(asyncio.shield(outcome), rpc.time_left_s())
-        except TimeoutError:
-            raise Away(
-                "the change is under way, its outcome is not known yet; ask again with the same "
-                "request_id"
-            ) from None
-        finally:
-            self._replies.forget(command_id)
+        told = await self._replies.ask(
+            self._producer,
+            DEDUP_COMMAND,
+            found.partition,
+            command_id,
+            command.SerializeToString(),
+            found.case.person,
+        )
         decision = events_pb2.CaseDecision.FromString(told)
-        if decision.outcome.code == NOT_FOUND:
-            raise NotFound(decision.outcome.message)
-        if decision.outcome.code != OK:
-            raise NotInState(decision.outcome.message)
+        raise_refusal(decision.outcome)
         return decision
 
     async def _id_of(self, asked: str) -> str:

@@ -6,8 +6,10 @@ from collections import Counter
 import redis.asyncio as redis
 from redis.exceptions import RedisError
 
-from services.runtime import log, stop
+from services.runtime import log, rpc, stop
 from services.runtime.errors import Away
+from services.runtime.produce import Producer, acknowledged
+from services.runtime.topics import Topic
 
 _log = log.get("replies")
 _PAUSE_S = 0.5
@@ -53,6 +55,30 @@ class Replies:
         if self._askers[command_id] <= 0:
             del self._askers[command_id]
             self._waiting.pop(command_id, None)
+
+    async def ask(
+        self,
+        producer: Producer,
+        topic: Topic,
+        partition: int,
+        command_id: str,
+        command: bytes,
+        key: bytes | None = None,
+    ) -> bytes:
+        """Appends a command for the partition's owner, and waits for the outcome until the caller
+        gives up. Raises Away."""
+        outcome = self.expect(command_id)
+        try:
+            await acknowledged([await producer.send(topic, partition, command, key=key)])
+            # Shielded: the same request under way a second time waits for the same outcome.
+            return await asyncio.wait_for(asyncio.shield(outcome), rpc.time_left_s())
+        except TimeoutError:
+            raise Away(
+                "the change is under way, its outcome is not known yet; ask again with the same "
+                "request_id"
+            ) from None
+        finally:
+            self.forget(command_id)
 
     async def tell(self, channel: str, command_id: str, outcome: bytes) -> None:
         """Tells the replica at `channel` the outcome of a command; best effort."""

@@ -5,7 +5,6 @@ the whole incident, which names nobody, and the samples those of their agency's 
 here only as samples, with what is personal struck out.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import incidents_pb2, service_pb2
 
-from services.dedup.commands import NOT_FOUND, OK
+from services.dedup.commands import raise_refusal
 from services.dedup.incidents import views
 from services.dedup.incidents.group import RECENT_MS
 from services.dedup.incidents.redact import redacted
@@ -21,11 +20,10 @@ from services.dedup.known import uuid_of
 from services.dedup.server import DedupServicer, asked_agency, parse_token
 from services.runtime import ids, rpc
 from services.runtime.clock import monotonic_s, now_ms
-from services.runtime.errors import Away, NotFound, NotInState, Poison
+from services.runtime.errors import NotFound, Poison
 from services.runtime.identity import Caller
 from services.runtime.own import Record
 from services.runtime.privacy import Erased
-from services.runtime.produce import acknowledged
 from services.runtime.tail import Tail
 from services.runtime.topics import INCIDENT_COMMAND
 from services.runtime.views import Views
@@ -149,31 +147,17 @@ class IncidentServicer(DedupServicer):
                 sealed_reason=self._keyring.seal("reason", request.reason, at),
             ),
         )
-        told = await self._told(command, place.partition)
-        if told.outcome.code == NOT_FOUND:
-            raise NotFound(told.outcome.message)
-        if told.outcome.code != OK:
-            raise NotInState(told.outcome.message)
-        return service_pb2.UnlinkResponse(incident_id=told.incident_id, linked=told.links)
-
-    async def _told(self, command: incidents_pb2.IncidentCommand, partition: int) -> Decision:
-        command_id = command.envelope.command_id
-        outcome = self._replies.expect(command_id)
-        try:
-            appended = await self._producer.send(
-                INCIDENT_COMMAND, partition, command.SerializeToString()
+        told = Decision.FromString(
+            await self._replies.ask(
+                self._producer,
+                INCIDENT_COMMAND,
+                place.partition,
+                command_id,
+                command.SerializeToString(),
             )
-            await acknowledged([appended])
-            # Shielded: the same request under way a second time waits for the same outcome.
-            told = await asyncio.wait_for(asyncio.shield(outcome), rpc.time_left_s())
-        except TimeoutError:
-            raise Away(
-                "the change is under way, its outcome is not known yet; ask again with the same "
-                "request_id"
-            ) from None
-        finally:
-            self._replies.forget(command_id)
-        return Decision.FromString(told)
+        )
+        raise_refusal(told.outcome)
+        return service_pb2.UnlinkResponse(incident_id=told.incident_id, linked=told.links)
 
     async def _place(self, case_id: str) -> incidents_pb2.CasePlaceView:
         [payload] = await self._incidents.get(views.case_key(case_id))
