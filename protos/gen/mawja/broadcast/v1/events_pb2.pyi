@@ -20,6 +20,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _CampaignKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CampaignKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CampaignKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CAMPAIGN_KIND_UNSPECIFIED: _CampaignKind.ValueType  # 0
+    """Never accepted."""
+    CAMPAIGN_KIND_INFORMATION: _CampaignKind.ValueType  # 1
+    """What people need to know; quiet hours and caps hold."""
+    CAMPAIGN_KIND_MARKETING: _CampaignKind.ValueType  # 2
+    """What people may like to know; the strictest rules hold."""
+    CAMPAIGN_KIND_EMERGENCY: _CampaignKind.ValueType  # 3
+    """A danger: goes first; with a legal basis quiet hours, caps and opt-outs give way."""
+
+class CampaignKind(_CampaignKind, metaclass=_CampaignKindEnumTypeWrapper):
+    """What a campaign is for: quiet hours and caps differ."""
+
+CAMPAIGN_KIND_UNSPECIFIED: CampaignKind.ValueType  # 0
+"""Never accepted."""
+CAMPAIGN_KIND_INFORMATION: CampaignKind.ValueType  # 1
+"""What people need to know; quiet hours and caps hold."""
+CAMPAIGN_KIND_MARKETING: CampaignKind.ValueType  # 2
+"""What people may like to know; the strictest rules hold."""
+CAMPAIGN_KIND_EMERGENCY: CampaignKind.ValueType  # 3
+"""A danger: goes first; with a legal basis quiet hours, caps and opt-outs give way."""
+Global___CampaignKind: _TypeAlias = CampaignKind  # noqa: Y015
+
 class _MessageState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -38,20 +66,22 @@ class _MessageStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MessageS
     """The carrier has it and owes a receipt."""
     MESSAGE_STATE_UNKNOWN: _MessageState.ValueType  # 5
     """The carrier may have it: no answer came, or no receipt in time. Settled by a receipt, or stays
-    so. Never sent again blindly.
+    so. Sent again only by a person's recorded decision.
     """
     MESSAGE_STATE_DELIVERED: _MessageState.ValueType  # 6
     """Final: every part reached the handset."""
     MESSAGE_STATE_FAILED: _MessageState.ValueType  # 7
-    """Final: refused for good, or the carrier could not deliver it."""
+    """Final: refused for good, or the carrier could not deliver it. Of what was sent once more it says
+    what became of the latest attempt: the one before may have arrived.
+    """
     MESSAGE_STATE_SUPPRESSED: _MessageState.ValueType  # 8
     """Final: not sent, by a rule (opt-out, no mobile number, no carrier that it may use)."""
     MESSAGE_STATE_EXPIRED: _MessageState.ValueType  # 9
     """Final: not sent in time."""
 
 class MessageState(_MessageState, metaclass=_MessageStateEnumTypeWrapper):
-    """State of a message. Order is the order of the numbers; a state never goes back and never leaves
-    a final one.
+    """State of a message. Order is the order of the numbers; within an attempt a state never goes back,
+    and it never leaves a final one.
     """
 
 MESSAGE_STATE_UNSPECIFIED: MessageState.ValueType  # 0
@@ -66,12 +96,14 @@ MESSAGE_STATE_SUBMITTED: MessageState.ValueType  # 4
 """The carrier has it and owes a receipt."""
 MESSAGE_STATE_UNKNOWN: MessageState.ValueType  # 5
 """The carrier may have it: no answer came, or no receipt in time. Settled by a receipt, or stays
-so. Never sent again blindly.
+so. Sent again only by a person's recorded decision.
 """
 MESSAGE_STATE_DELIVERED: MessageState.ValueType  # 6
 """Final: every part reached the handset."""
 MESSAGE_STATE_FAILED: MessageState.ValueType  # 7
-"""Final: refused for good, or the carrier could not deliver it."""
+"""Final: refused for good, or the carrier could not deliver it. Of what was sent once more it says
+what became of the latest attempt: the one before may have arrived.
+"""
 MESSAGE_STATE_SUPPRESSED: MessageState.ValueType  # 8
 """Final: not sent, by a rule (opt-out, no mobile number, no carrier that it may use)."""
 MESSAGE_STATE_EXPIRED: MessageState.ValueType  # 9
@@ -138,6 +170,10 @@ class _OptOutSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OptOutSo
     """An SMS reply such as STOP or إيقاف."""
     OPT_OUT_SOURCE_AGENT: _OptOutSource.ValueType  # 2
     """An agent, asked by the person."""
+    OPT_OUT_SOURCE_LINK: _OptOutSource.ValueType  # 3
+    """The person, on the page that the link in a message leads to."""
+    OPT_OUT_SOURCE_IMPORT: _OptOutSource.ValueType  # 4
+    """A list of people who had said so elsewhere."""
 
 class OptOutSource(_OptOutSource, metaclass=_OptOutSourceEnumTypeWrapper):
     """Where an opt-out came from."""
@@ -148,6 +184,10 @@ OPT_OUT_SOURCE_REPLY: OptOutSource.ValueType  # 1
 """An SMS reply such as STOP or إيقاف."""
 OPT_OUT_SOURCE_AGENT: OptOutSource.ValueType  # 2
 """An agent, asked by the person."""
+OPT_OUT_SOURCE_LINK: OptOutSource.ValueType  # 3
+"""The person, on the page that the link in a message leads to."""
+OPT_OUT_SOURCE_IMPORT: OptOutSource.ValueType  # 4
+"""A list of people who had said so elsewhere."""
 Global___OptOutSource: _TypeAlias = OptOutSource  # noqa: Y015
 
 @_typing.final
@@ -172,6 +212,11 @@ class QueuedMessage(_message.Message):
     SEALED_NUMBER_FIELD_NUMBER: _builtins.int
     SEALED_TEXT_FIELD_NUMBER: _builtins.int
     REQUEST_HASH_FIELD_NUMBER: _builtins.int
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    CORRECTION_FIELD_NUMBER: _builtins.int
+    CAMPAIGN_KIND_FIELD_NUMBER: _builtins.int
+    OVERRIDES_OPT_OUT_FIELD_NUMBER: _builtins.int
+    RESEND_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """UUID of the message."""
     person: _builtins.bytes
@@ -200,6 +245,16 @@ class QueuedMessage(_message.Message):
     """Text, UTF-8, sealed."""
     request_hash: _builtins.bytes
     """Keyed hash of the request that a person made for it; empty when outreach asked."""
+    campaign_id: _builtins.str
+    """The campaign that it is of; empty when none."""
+    correction: _builtins.bool
+    """The campaign was recalled: this is its correction."""
+    campaign_kind: Global___CampaignKind.ValueType
+    """What the campaign is for."""
+    overrides_opt_out: _builtins.bool
+    """Goes to who opted out too, under the legal basis that the campaign names."""
+    resend: _builtins.int
+    """By which of a person's decisions to send it once more, from 1; 0: by none."""
     def __init__(
         self,
         *,
@@ -217,10 +272,15 @@ class QueuedMessage(_message.Message):
         sealed_number: _builtins.bytes = ...,
         sealed_text: _builtins.bytes = ...,
         request_hash: _builtins.bytes = ...,
+        campaign_id: _builtins.str = ...,
+        correction: _builtins.bool = ...,
+        campaign_kind: Global___CampaignKind.ValueType = ...,
+        overrides_opt_out: _builtins.bool = ...,
+        resend: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "case_id", b"case_id", "drill", b"drill", "expires_ms", b"expires_ms", "lane", b"lane", "language", b"language", "message_id", b"message_id", "parts", b"parts", "person", b"person", "request_hash", b"request_hash", "requested_ms", b"requested_ms", "sealed_number", b"sealed_number", "sealed_text", b"sealed_text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "campaign_id", b"campaign_id", "campaign_kind", b"campaign_kind", "case_id", b"case_id", "correction", b"correction", "drill", b"drill", "expires_ms", b"expires_ms", "lane", b"lane", "language", b"language", "message_id", b"message_id", "overrides_opt_out", b"overrides_opt_out", "parts", b"parts", "person", b"person", "request_hash", b"request_hash", "requested_ms", b"requested_ms", "resend", b"resend", "sealed_number", b"sealed_number", "sealed_text", b"sealed_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -250,6 +310,10 @@ class MessageChange(_message.Message):
     AGENCY_FIELD_NUMBER: _builtins.int
     EXPIRES_MS_FIELD_NUMBER: _builtins.int
     REQUEST_HASH_FIELD_NUMBER: _builtins.int
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    CORRECTION_FIELD_NUMBER: _builtins.int
+    CAMPAIGN_KIND_FIELD_NUMBER: _builtins.int
+    RESEND_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """UUID of the message."""
     state: Global___MessageState.ValueType
@@ -286,6 +350,14 @@ class MessageChange(_message.Message):
     """Not sent after this, and not delivered by the carrier after this: Unix time in milliseconds."""
     request_hash: _builtins.bytes
     """Keyed hash of the request that a person made for it; empty when outreach asked."""
+    campaign_id: _builtins.str
+    """The campaign that it is of; empty when none."""
+    correction: _builtins.bool
+    """The campaign was recalled: this is its correction."""
+    campaign_kind: Global___CampaignKind.ValueType
+    """What the campaign is for."""
+    resend: _builtins.int
+    """The latest of a person's decisions to send it once more that an attempt followed, from 1."""
     @_builtins.property
     def carrier_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The carrier's ids of the parts, in order, normalised; empty string for a part without one."""
@@ -311,10 +383,14 @@ class MessageChange(_message.Message):
         agency: _builtins.str = ...,
         expires_ms: _builtins.int = ...,
         request_hash: _builtins.bytes = ...,
+        campaign_id: _builtins.str = ...,
+        correction: _builtins.bool = ...,
+        campaign_kind: Global___CampaignKind.ValueType = ...,
+        resend: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "attempt", b"attempt", "carrier", b"carrier", "carrier_ids", b"carrier_ids", "drill", b"drill", "expires_ms", b"expires_ms", "lane", b"lane", "language", b"language", "message_id", b"message_id", "not_after_ms", b"not_after_ms", "part_outcomes", b"part_outcomes", "parts", b"parts", "person", b"person", "reason", b"reason", "reference", b"reference", "request_hash", b"request_hash", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "attempt", b"attempt", "campaign_id", b"campaign_id", "campaign_kind", b"campaign_kind", "carrier", b"carrier", "carrier_ids", b"carrier_ids", "correction", b"correction", "drill", b"drill", "expires_ms", b"expires_ms", "lane", b"lane", "language", b"language", "message_id", b"message_id", "not_after_ms", b"not_after_ms", "part_outcomes", b"part_outcomes", "parts", b"parts", "person", b"person", "reason", b"reason", "reference", b"reference", "request_hash", b"request_hash", "resend", b"resend", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -353,7 +429,8 @@ Global___StatusRecord: _TypeAlias = StatusRecord  # noqa: Y015
 @_typing.final
 class Receipt(_message.Message):
     """Topic broadcast.receipt.v1, in the partition of the person: acknowledged to the carrier only
-    after Kafka has it. May come early, late, twice, in parts.
+    after Kafka has it. May come early, late, twice, in parts. What a carrier brought at once stands in
+    one record for each partition.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -366,6 +443,8 @@ class Receipt(_message.Message):
     PERSON_FIELD_NUMBER: _builtins.int
     DONE_MS_FIELD_NUMBER: _builtins.int
     RECEIVED_MS_FIELD_NUMBER: _builtins.int
+    WHOLE_FIELD_NUMBER: _builtins.int
+    RECEIPTS_FIELD_NUMBER: _builtins.int
     carrier: _builtins.str
     """Carrier that gave it."""
     carrier_id: _builtins.str
@@ -382,6 +461,15 @@ class Receipt(_message.Message):
     """When the carrier says it happened: Unix time in milliseconds; 0 when it does not say."""
     received_ms: _builtins.int
     """When it came in: Unix time in milliseconds."""
+    whole: _builtins.bool
+    """From a carrier that takes whole messages: it speaks of every part."""
+    @_builtins.property
+    def receipts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Receipt]:
+        """Several receipts of one carrier, for people of this partition. The record itself is none then:
+        its reference is one that no message can have (65,536), so that a reader which does not know
+        this field sets the record aside, from where it can be replayed, instead of passing over it.
+        """
+
     def __init__(
         self,
         *,
@@ -393,10 +481,12 @@ class Receipt(_message.Message):
         person: _builtins.bytes = ...,
         done_ms: _builtins.int = ...,
         received_ms: _builtins.int = ...,
+        whole: _builtins.bool = ...,
+        receipts: _abc.Iterable[Global___Receipt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["carrier", b"carrier", "carrier_id", b"carrier_id", "done_ms", b"done_ms", "error", b"error", "person", b"person", "received_ms", b"received_ms", "reference", b"reference", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carrier", b"carrier", "carrier_id", b"carrier_id", "done_ms", b"done_ms", "error", b"error", "person", b"person", "receipts", b"receipts", "received_ms", b"received_ms", "reference", b"reference", "state", b"state", "whole", b"whole"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -406,7 +496,8 @@ Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
 class InboundMessage(_message.Message):
     """Topic broadcast.inbound-message.v1, in the partition of the person: acknowledged to the carrier
     only after Kafka has it. Each part of a longer message is a record of its own, since a carrier may
-    wait for the acknowledgement of one part before it brings the next.
+    wait for the acknowledgement of one part before it brings the next: who makes contacts of them
+    joins them.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -420,6 +511,7 @@ class InboundMessage(_message.Message):
     DRILL_FIELD_NUMBER: _builtins.int
     SEALED_NUMBER_FIELD_NUMBER: _builtins.int
     SEALED_TEXT_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
     inbound_id: _builtins.str
     """UUIDv5 of carrier, sender, text and the carrier's time or id: a redelivery has the same."""
     carrier: _builtins.str
@@ -429,7 +521,9 @@ class InboundMessage(_message.Message):
     line: _builtins.str
     """Number or short code it was sent to."""
     opt_out: _builtins.bool
-    """It was a request to stop, and was taken as one."""
+    """It was a request to stop, and was taken as one. Of a message in parts, the one with which all
+    were there that together are one: none of them alone is.
+    """
     received_ms: _builtins.int
     """When it came in: Unix time in milliseconds."""
     drill: _builtins.bool
@@ -438,6 +532,10 @@ class InboundMessage(_message.Message):
     """E.164 number of the sender, sealed."""
     sealed_text: _builtins.bytes
     """Text of this part, UTF-8, sealed; empty when it is not text."""
+    @_builtins.property
+    def part(self) -> Global___MessagePart:
+        """Its place in a longer message; not set when it is whole."""
+
     def __init__(
         self,
         *,
@@ -450,14 +548,61 @@ class InboundMessage(_message.Message):
         drill: _builtins.bool = ...,
         sealed_number: _builtins.bytes = ...,
         sealed_text: _builtins.bytes = ...,
+        part: Global___MessagePart | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["carrier", b"carrier", "drill", b"drill", "inbound_id", b"inbound_id", "line", b"line", "opt_out", b"opt_out", "person", b"person", "received_ms", b"received_ms", "sealed_number", b"sealed_number", "sealed_text", b"sealed_text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carrier", b"carrier", "drill", b"drill", "inbound_id", b"inbound_id", "line", b"line", "opt_out", b"opt_out", "part", b"part", "person", b"person", "received_ms", b"received_ms", "sealed_number", b"sealed_number", "sealed_text", b"sealed_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InboundMessage: _TypeAlias = InboundMessage  # noqa: Y015
+
+@_typing.final
+class MessagePart(_message.Message):
+    """The place of an SMS part in its message, and its octets: a character may be cut between two parts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    CODING_FIELD_NUMBER: _builtins.int
+    LOCKING_FIELD_NUMBER: _builtins.int
+    SINGLE_FIELD_NUMBER: _builtins.int
+    SEALED_OCTETS_FIELD_NUMBER: _builtins.int
+    reference: _builtins.int
+    """What the parts of one message have in common, 0 to 65,535: the sender's own, used again later."""
+    total: _builtins.int
+    """How many parts the message has, 2 to 255."""
+    sequence: _builtins.int
+    """Which one this is, from 1."""
+    coding: _builtins.str
+    """How the octets are read: "gsm7" (a septet an octet), "ucs2", "binary", "ascii" or another codec."""
+    locking: _builtins.str
+    """Of "gsm7": the language of the locking shift table (3GPP TS 23.038); empty for the default."""
+    single: _builtins.str
+    """Of "gsm7": the language of the single shift table; empty for the default."""
+    sealed_octets: _builtins.bytes
+    """The octets behind the part's header, each as the character of its number (Latin-1), sealed."""
+    def __init__(
+        self,
+        *,
+        reference: _builtins.int = ...,
+        total: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        coding: _builtins.str = ...,
+        locking: _builtins.str = ...,
+        single: _builtins.str = ...,
+        sealed_octets: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coding", b"coding", "locking", b"locking", "reference", b"reference", "sealed_octets", b"sealed_octets", "sequence", b"sequence", "single", b"single", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MessagePart: _TypeAlias = MessagePart  # noqa: Y015
 
 @_typing.final
 class OptOut(_message.Message):
@@ -470,6 +615,7 @@ class OptOut(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     RECORDED_MS_FIELD_NUMBER: _builtins.int
+    IMPORT_ID_FIELD_NUMBER: _builtins.int
     person: _builtins.bytes
     """Keyed hash of the person's number."""
     opted_out: _builtins.bool
@@ -477,9 +623,11 @@ class OptOut(_message.Message):
     source: Global___OptOutSource.ValueType
     """Where it came from."""
     subject: _builtins.str
-    """Who recorded it: a token subject, or the carrier's name for a reply."""
+    """Who recorded it: a token subject, or the carrier's name for a reply; empty for a link."""
     recorded_ms: _builtins.int
     """When: Unix time in milliseconds."""
+    import_id: _builtins.str
+    """The request_id of the import that it came with; empty for the other sources."""
     def __init__(
         self,
         *,
@@ -488,10 +636,11 @@ class OptOut(_message.Message):
         source: Global___OptOutSource.ValueType = ...,
         subject: _builtins.str = ...,
         recorded_ms: _builtins.int = ...,
+        import_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["opted_out", b"opted_out", "person", b"person", "recorded_ms", b"recorded_ms", "source", b"source", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["import_id", b"import_id", "opted_out", b"opted_out", "person", b"person", "recorded_ms", b"recorded_ms", "source", b"source", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

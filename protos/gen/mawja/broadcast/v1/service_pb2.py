@@ -27,7 +27,7 @@ from mawja.broadcast.v1 import events_pb2 as mawja_dot_broadcast_dot_v1_dot_even
 from mawja.common.v1 import common_pb2 as mawja_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n mawja/broadcast/v1/service.proto\x12\x12mawja.broadcast.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fmawja/broadcast/v1/events.proto\x1a\x1cmawja/common/v1/common.proto\"\xcc\x02\n\x13QueueMessageRequest\x12\x1d\n\nrequest_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12,\n\x06number\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[+][1-9][0-9]{6,14}$\x12\x18\n\x04text\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80 \x12?\n\x08language\x18\x04 \x01(\tB-\xbaH*r(2&^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$\x12/\n\x04lane\x18\x05 \x01(\x0e\x32\x15.mawja.common.v1.LaneB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12(\n\x06\x61gency\x18\x06 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,32}$\x12#\n\x0cvalid_for_ms\x18\x07 \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x88\xb2\xa0\x02(\x00\x12\r\n\x05\x64rill\x18\x08 \x01(\x08\"z\n\x14QueueMessageResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .mawja.broadcast.v1.MessageState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05parts\x18\x04 \x01(\r\"1\n\x11GetMessageRequest\x12\x1c\n\nmessage_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\\\n\x12GetMessageResponse\x12\x32\n\x07message\x18\x01 \x01(\x0b\x32!.mawja.broadcast.v1.MessageChange\x12\x12\n\nchanged_ms\x18\x02 \x01(\x03\"@\n\x14WatchMessagesRequest\x12(\n\x06\x61gency\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,32}$\"_\n\x15WatchMessagesResponse\x12\x32\n\x07message\x18\x01 \x01(\x0b\x32!.mawja.broadcast.v1.MessageChange\x12\x12\n\nchanged_ms\x18\x02 \x01(\x03\"=\n\rOptOutRequest\x12,\n\x06number\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[+][1-9][0-9]{6,14}$\"%\n\x0eOptOutResponse\x12\x13\n\x0brecorded_ms\x18\x01 \x01(\x03\x32\x8b\x03\n\x10\x42roadcastService\x12\x61\n\x0cQueueMessage\x12\'.mawja.broadcast.v1.QueueMessageRequest\x1a(.mawja.broadcast.v1.QueueMessageResponse\x12[\n\nGetMessage\x12%.mawja.broadcast.v1.GetMessageRequest\x1a&.mawja.broadcast.v1.GetMessageResponse\x12\x66\n\rWatchMessages\x12(.mawja.broadcast.v1.WatchMessagesRequest\x1a).mawja.broadcast.v1.WatchMessagesResponse0\x01\x12O\n\x06OptOut\x12!.mawja.broadcast.v1.OptOutRequest\x1a\".mawja.broadcast.v1.OptOutResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n mawja/broadcast/v1/service.proto\x12\x12mawja.broadcast.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fmawja/broadcast/v1/events.proto\x1a\x1cmawja/common/v1/common.proto\"\xcc\x02\n\x13QueueMessageRequest\x12\x1d\n\nrequest_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12,\n\x06number\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[+][1-9][0-9]{6,14}$\x12\x18\n\x04text\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80 \x12?\n\x08language\x18\x04 \x01(\tB-\xbaH*r(2&^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$\x12/\n\x04lane\x18\x05 \x01(\x0e\x32\x15.mawja.common.v1.LaneB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12(\n\x06\x61gency\x18\x06 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,32}$\x12#\n\x0cvalid_for_ms\x18\x07 \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x88\xb2\xa0\x02(\x00\x12\r\n\x05\x64rill\x18\x08 \x01(\x08\"z\n\x14QueueMessageResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .mawja.broadcast.v1.MessageState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05parts\x18\x04 \x01(\r\"1\n\x11GetMessageRequest\x12\x1c\n\nmessage_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\\\n\x12GetMessageResponse\x12\x32\n\x07message\x18\x01 \x01(\x0b\x32!.mawja.broadcast.v1.MessageChange\x12\x12\n\nchanged_ms\x18\x02 \x01(\x03\"@\n\x14WatchMessagesRequest\x12(\n\x06\x61gency\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,32}$\"_\n\x15WatchMessagesResponse\x12\x32\n\x07message\x18\x01 \x01(\x0b\x32!.mawja.broadcast.v1.MessageChange\x12\x12\n\nchanged_ms\x18\x02 \x01(\x03\"{\n\rOptOutRequest\x12,\n\x06number\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[+][1-9][0-9]{6,14}$\x12<\n\rother_numbers\x18\x02 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\t\x18\x01\"\x19r\x17\x32\x15^[+][1-9][0-9]{6,14}$\"%\n\x0eOptOutResponse\x12\x13\n\x0brecorded_ms\x18\x01 \x01(\x03\"{\n\x14ImportOptOutsRequest\x12\x37\n\x05start\x18\x01 \x01(\x0b\x32&.mawja.broadcast.v1.ImportOptOutsStartH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80\x04H\x00\x42\x0e\n\x05piece\x12\x05\xbaH\x02\x08\x01\"\x95\x01\n\x12ImportOptOutsStart\x12\x1d\n\nrequest_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12%\n\x07\x63ountry\x18\x02 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^([A-Z]{2})?$\x12\x1e\n\rnumber_column\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x19\n\x11with_country_code\x18\x04 \x01(\x08\"|\n\x15ImportOptOutsResponse\x12\x39\n\x08\x62\x61\x64_rows\x18\x01 \x03(\x0b\x32\'.mawja.broadcast.v1.ImportOptOutsBadRow\x12\r\n\x05taken\x18\x02 \x01(\r\x12\x0b\n\x03\x62\x61\x64\x18\x03 \x01(\r\x12\x0c\n\x04\x64one\x18\x04 \x01(\x08\"a\n\x13ImportOptOutsBadRow\x12\x0c\n\x04line\x18\x01 \x01(\r\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x0f\n\x07\x65nglish\x18\x04 \x01(\t\x12\x0e\n\x06\x61rabic\x18\x05 \x01(\t2\xf5\x03\n\x10\x42roadcastService\x12\x61\n\x0cQueueMessage\x12\'.mawja.broadcast.v1.QueueMessageRequest\x1a(.mawja.broadcast.v1.QueueMessageResponse\x12[\n\nGetMessage\x12%.mawja.broadcast.v1.GetMessageRequest\x1a&.mawja.broadcast.v1.GetMessageResponse\x12\x66\n\rWatchMessages\x12(.mawja.broadcast.v1.WatchMessagesRequest\x1a).mawja.broadcast.v1.WatchMessagesResponse0\x01\x12O\n\x06OptOut\x12!.mawja.broadcast.v1.OptOutRequest\x1a\".mawja.broadcast.v1.OptOutResponse\x12h\n\rImportOptOuts\x12(.mawja.broadcast.v1.ImportOptOutsRequest\x1a).mawja.broadcast.v1.ImportOptOutsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,6 +54,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHMESSAGESREQUEST'].fields_by_name['agency']._serialized_options = b'\272H\025r\0232\021^[a-z0-9-]{0,32}$'
   _globals['_OPTOUTREQUEST'].fields_by_name['number']._loaded_options = None
   _globals['_OPTOUTREQUEST'].fields_by_name['number']._serialized_options = b'\272H\031r\0272\025^[+][1-9][0-9]{6,14}$'
+  _globals['_OPTOUTREQUEST'].fields_by_name['other_numbers']._loaded_options = None
+  _globals['_OPTOUTREQUEST'].fields_by_name['other_numbers']._serialized_options = b'\272H\"\222\001\037\020\t\030\001\"\031r\0272\025^[+][1-9][0-9]{6,14}$'
+  _globals['_IMPORTOPTOUTSREQUEST'].oneofs_by_name['piece']._loaded_options = None
+  _globals['_IMPORTOPTOUTSREQUEST'].oneofs_by_name['piece']._serialized_options = b'\272H\002\010\001'
+  _globals['_IMPORTOPTOUTSREQUEST'].fields_by_name['chunk']._loaded_options = None
+  _globals['_IMPORTOPTOUTSREQUEST'].fields_by_name['chunk']._serialized_options = b'\272H\006z\004\030\200\200\004'
+  _globals['_IMPORTOPTOUTSSTART'].fields_by_name['request_id']._loaded_options = None
+  _globals['_IMPORTOPTOUTSSTART'].fields_by_name['request_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_IMPORTOPTOUTSSTART'].fields_by_name['country']._loaded_options = None
+  _globals['_IMPORTOPTOUTSSTART'].fields_by_name['country']._serialized_options = b'\272H\021r\0172\r^([A-Z]{2})?$'
+  _globals['_IMPORTOPTOUTSSTART'].fields_by_name['number_column']._loaded_options = None
+  _globals['_IMPORTOPTOUTSSTART'].fields_by_name['number_column']._serialized_options = b'\272H\004r\002\030d'
   _globals['_QUEUEMESSAGEREQUEST']._serialized_start=149
   _globals['_QUEUEMESSAGEREQUEST']._serialized_end=481
   _globals['_QUEUEMESSAGERESPONSE']._serialized_start=483
@@ -67,9 +79,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHMESSAGESRESPONSE']._serialized_start=818
   _globals['_WATCHMESSAGESRESPONSE']._serialized_end=913
   _globals['_OPTOUTREQUEST']._serialized_start=915
-  _globals['_OPTOUTREQUEST']._serialized_end=976
-  _globals['_OPTOUTRESPONSE']._serialized_start=978
-  _globals['_OPTOUTRESPONSE']._serialized_end=1015
-  _globals['_BROADCASTSERVICE']._serialized_start=1018
-  _globals['_BROADCASTSERVICE']._serialized_end=1413
+  _globals['_OPTOUTREQUEST']._serialized_end=1038
+  _globals['_OPTOUTRESPONSE']._serialized_start=1040
+  _globals['_OPTOUTRESPONSE']._serialized_end=1077
+  _globals['_IMPORTOPTOUTSREQUEST']._serialized_start=1079
+  _globals['_IMPORTOPTOUTSREQUEST']._serialized_end=1202
+  _globals['_IMPORTOPTOUTSSTART']._serialized_start=1205
+  _globals['_IMPORTOPTOUTSSTART']._serialized_end=1354
+  _globals['_IMPORTOPTOUTSRESPONSE']._serialized_start=1356
+  _globals['_IMPORTOPTOUTSRESPONSE']._serialized_end=1480
+  _globals['_IMPORTOPTOUTSBADROW']._serialized_start=1482
+  _globals['_IMPORTOPTOUTSBADROW']._serialized_end=1579
+  _globals['_BROADCASTSERVICE']._serialized_start=1582
+  _globals['_BROADCASTSERVICE']._serialized_end=2083
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,10 @@
 isort:skip_file
 Broadcast: sends messages at the pace of the carriers, and knows what became of each."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from mawja.broadcast.v1 import events_pb2 as _events_pb2
 from mawja.common.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
@@ -209,16 +211,22 @@ class OptOutRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NUMBER_FIELD_NUMBER: _builtins.int
+    OTHER_NUMBERS_FIELD_NUMBER: _builtins.int
     number: _builtins.str
     """E.164 number of the person."""
+    @_builtins.property
+    def other_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The person's other E.164 numbers: none of them is written to either."""
+
     def __init__(
         self,
         *,
         number: _builtins.str = ...,
+        other_numbers: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "other_numbers", b"other_numbers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -245,3 +253,141 @@ class OptOutResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OptOutResponse: _TypeAlias = OptOutResponse  # noqa: Y015
+
+@_typing.final
+class ImportOptOutsRequest(_message.Message):
+    """A piece of an import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """A further piece: the file's bytes, in order."""
+    @_builtins.property
+    def start(self) -> Global___ImportOptOutsStart:
+        """The first piece: how the file is to be read."""
+
+    def __init__(
+        self,
+        *,
+        start: Global___ImportOptOutsStart | None = ...,
+        chunk: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "piece", b"piece", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "piece", b"piece", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_piece: _TypeAlias = _typing.Literal["start", "chunk"]  # noqa: Y015
+    _WhichOneofArgType_piece: _TypeAlias = _typing.Literal["piece", b"piece"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_piece) -> _WhichOneofReturnType_piece | None: ...
+
+Global___ImportOptOutsRequest: _TypeAlias = ImportOptOutsRequest  # noqa: Y015
+
+@_typing.final
+class ImportOptOutsStart(_message.Message):
+    """How a file of people is to be read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    COUNTRY_FIELD_NUMBER: _builtins.int
+    NUMBER_COLUMN_FIELD_NUMBER: _builtins.int
+    WITH_COUNTRY_CODE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id of this import: stands in every record that comes of it."""
+    country: _builtins.str
+    """ISO 3166 code of the country of numbers that name none, e.g. "AE"; empty when all do."""
+    number_column: _builtins.str
+    """The column of the numbers: its header, its letter or its place from 1; empty: found by itself."""
+    with_country_code: _builtins.bool
+    """Every number begins with its country code, also where the plus is gone."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        country: _builtins.str = ...,
+        number_column: _builtins.str = ...,
+        with_country_code: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["country", b"country", "number_column", b"number_column", "request_id", b"request_id", "with_country_code", b"with_country_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportOptOutsStart: _TypeAlias = ImportOptOutsStart  # noqa: Y015
+
+@_typing.final
+class ImportOptOutsResponse(_message.Message):
+    """How far an import has come: told when there are bad rows to tell, and at the end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BAD_ROWS_FIELD_NUMBER: _builtins.int
+    TAKEN_FIELD_NUMBER: _builtins.int
+    BAD_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    taken: _builtins.int
+    """Rows taken so far: Kafka has them. A person who stands in two rows counts twice."""
+    bad: _builtins.int
+    """Bad rows so far."""
+    done: _builtins.bool
+    """The file is at its end; nothing follows."""
+    @_builtins.property
+    def bad_rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportOptOutsBadRow]:
+        """Bad rows since the last answer."""
+
+    def __init__(
+        self,
+        *,
+        bad_rows: _abc.Iterable[Global___ImportOptOutsBadRow] | None = ...,
+        taken: _builtins.int = ...,
+        bad: _builtins.int = ...,
+        done: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bad", b"bad", "bad_rows", b"bad_rows", "done", b"done", "taken", b"taken"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportOptOutsResponse: _TypeAlias = ImportOptOutsResponse  # noqa: Y015
+
+@_typing.final
+class ImportOptOutsBadRow(_message.Message):
+    """A row that names nobody. Never says what it holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    ENGLISH_FIELD_NUMBER: _builtins.int
+    ARABIC_FIELD_NUMBER: _builtins.int
+    line: _builtins.int
+    """Line in the file, from 1."""
+    field: _builtins.str
+    """Which field is wrong, e.g. "number"; empty for the row as a whole."""
+    rule: _builtins.str
+    """The rule that it broke, e.g. "number-missing"."""
+    english: _builtins.str
+    """What is wrong and what to do, in English."""
+    arabic: _builtins.str
+    """The same in Arabic."""
+    def __init__(
+        self,
+        *,
+        line: _builtins.int = ...,
+        field: _builtins.str = ...,
+        rule: _builtins.str = ...,
+        english: _builtins.str = ...,
+        arabic: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arabic", b"arabic", "english", b"english", "field", b"field", "line", b"line", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportOptOutsBadRow: _TypeAlias = ImportOptOutsBadRow  # noqa: Y015

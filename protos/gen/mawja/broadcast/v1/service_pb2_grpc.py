@@ -56,6 +56,11 @@ class BroadcastServiceStub:
                 request_serializer=mawja_dot_broadcast_dot_v1_dot_service__pb2.OptOutRequest.SerializeToString,
                 response_deserializer=mawja_dot_broadcast_dot_v1_dot_service__pb2.OptOutResponse.FromString,
                 _registered_method=True)
+        self.ImportOptOuts = channel.stream_stream(
+                '/mawja.broadcast.v1.BroadcastService/ImportOptOuts',
+                request_serializer=mawja_dot_broadcast_dot_v1_dot_service__pb2.ImportOptOutsRequest.SerializeToString,
+                response_deserializer=mawja_dot_broadcast_dot_v1_dot_service__pb2.ImportOptOutsResponse.FromString,
+                _registered_method=True)
 
 
 class BroadcastServiceServicer:
@@ -92,6 +97,16 @@ class BroadcastServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportOptOuts(self, request_iterator, context):
+        """Records that everybody in a file (CSV or XLSX) wants no more messages: first how to read it, then
+        its bytes. Bad rows are told as they are met and the others are taken; a file that cannot be read
+        ends it with INVALID_ARGUMENT, and so does a broken connection: what was read before it is taken.
+        Sending the file again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BroadcastServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -114,6 +129,11 @@ def add_BroadcastServiceServicer_to_server(servicer, server):
                     servicer.OptOut,
                     request_deserializer=mawja_dot_broadcast_dot_v1_dot_service__pb2.OptOutRequest.FromString,
                     response_serializer=mawja_dot_broadcast_dot_v1_dot_service__pb2.OptOutResponse.SerializeToString,
+            ),
+            'ImportOptOuts': grpc.stream_stream_rpc_method_handler(
+                    servicer.ImportOptOuts,
+                    request_deserializer=mawja_dot_broadcast_dot_v1_dot_service__pb2.ImportOptOutsRequest.FromString,
+                    response_serializer=mawja_dot_broadcast_dot_v1_dot_service__pb2.ImportOptOutsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -226,6 +246,33 @@ class BroadcastService:
             '/mawja.broadcast.v1.BroadcastService/OptOut',
             mawja_dot_broadcast_dot_v1_dot_service__pb2.OptOutRequest.SerializeToString,
             mawja_dot_broadcast_dot_v1_dot_service__pb2.OptOutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportOptOuts(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/mawja.broadcast.v1.BroadcastService/ImportOptOuts',
+            mawja_dot_broadcast_dot_v1_dot_service__pb2.ImportOptOutsRequest.SerializeToString,
+            mawja_dot_broadcast_dot_v1_dot_service__pb2.ImportOptOutsResponse.FromString,
             options,
             channel_credentials,
             insecure,

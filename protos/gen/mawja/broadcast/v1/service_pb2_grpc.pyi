@@ -45,6 +45,12 @@ class BroadcastServiceStub:
     """Every change of messages from now on."""
     OptOut: _grpc.UnaryUnaryMultiCallable[_service_pb2.OptOutRequest, _service_pb2.OptOutResponse]
     """Records that a person wants no more messages. Holds within 5 seconds, also for what is queued."""
+    ImportOptOuts: _grpc.StreamStreamMultiCallable[_service_pb2.ImportOptOutsRequest, _service_pb2.ImportOptOutsResponse]
+    """Records that everybody in a file (CSV or XLSX) wants no more messages: first how to read it, then
+    its bytes. Bad rows are told as they are met and the others are taken; a file that cannot be read
+    ends it with INVALID_ARGUMENT, and so does a broken connection: what was read before it is taken.
+    Sending the file again changes nothing.
+    """
 
 @_typing.type_check_only
 class BroadcastServiceAsyncStub(BroadcastServiceStub):
@@ -63,6 +69,12 @@ class BroadcastServiceAsyncStub(BroadcastServiceStub):
     """Every change of messages from now on."""
     OptOut: _aio.UnaryUnaryMultiCallable[_service_pb2.OptOutRequest, _service_pb2.OptOutResponse]  # type: ignore[assignment]
     """Records that a person wants no more messages. Holds within 5 seconds, also for what is queued."""
+    ImportOptOuts: _aio.StreamStreamMultiCallable[_service_pb2.ImportOptOutsRequest, _service_pb2.ImportOptOutsResponse]  # type: ignore[assignment]
+    """Records that everybody in a file (CSV or XLSX) wants no more messages: first how to read it, then
+    its bytes. Bad rows are told as they are met and the others are taken; a file that cannot be read
+    ends it with INVALID_ARGUMENT, and so does a broken connection: what was read before it is taken.
+    Sending the file again changes nothing.
+    """
 
 class BroadcastServiceServicer(metaclass=_abc_1.ABCMeta):
     """Queues messages, shows what became of them, and takes opt-outs. Errors: INVALID_ARGUMENT listing
@@ -102,5 +114,17 @@ class BroadcastServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.OptOutResponse, _abc.Awaitable[_service_pb2.OptOutResponse]]:
         """Records that a person wants no more messages. Holds within 5 seconds, also for what is queued."""
+
+    @_abc_1.abstractmethod
+    def ImportOptOuts(
+        self,
+        request_iterator: _MaybeAsyncIterator[_service_pb2.ImportOptOutsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_service_pb2.ImportOptOutsResponse], _abc.AsyncIterator[_service_pb2.ImportOptOutsResponse]]:
+        """Records that everybody in a file (CSV or XLSX) wants no more messages: first how to read it, then
+        its bytes. Bad rows are told as they are met and the others are taken; a file that cannot be read
+        ends it with INVALID_ARGUMENT, and so does a broken connection: what was read before it is taken.
+        Sending the file again changes nothing.
+        """
 
 def add_BroadcastServiceServicer_to_server(servicer: BroadcastServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

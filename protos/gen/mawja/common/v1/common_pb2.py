@@ -25,13 +25,27 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmawja/common/v1/common.proto\x12\x0fmawja.common.v1\x1a\x1b\x62uf/validate/validate.proto\"P\n\x05Input\x12\x16\n\x05topic\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x17\n\x06offset\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x16\n\x05\x65poch\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"v\n\x0f\x43ommandEnvelope\x12\x1c\n\ncommand_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x10\n\x08reply_to\x18\x02 \x01(\t\x12\x18\n\x07subject\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x19\n\x08\x61sked_ms\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"\x9a\x02\n\nDeadLetter\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\r\n\x05value\x18\x04 \x01(\x0c\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07\x64\x65\x61\x64_ms\x18\x06 \x01(\x03\x12\x0b\n\x03key\x18\x07 \x01(\x0c\x12\x0f\n\x07\x66oreign\x18\x08 \x01(\x08\x12\x1a\n\rreplay_offset\x18\t \x01(\x03H\x01\x88\x01\x01\x12)\n\x06replay\x18\n \x01(\x0b\x32\x17.mawja.common.v1.ReplayH\x00\x12+\n\x07reading\x18\x0b \x01(\x0b\x32\x18.mawja.common.v1.ReadingH\x00\x42\x06\n\x04\x64\x65\x65\x64\x42\x10\n\x0e_replay_offset\"\x84\x01\n\x06Replay\x12\x1e\n\rletter_offset\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x18\n\x07subject\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x15\n\rsealed_reason\x18\x03 \x01(\x0c\x12\x19\n\x08\x61sked_ms\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x0e\n\x06mended\x18\x05 \x01(\x08\"u\n\x07Reading\x12\x1e\n\rletter_offset\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x18\n\x07subject\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x15\n\rsealed_reason\x18\x03 \x01(\x0c\x12\x19\n\x08\x61sked_ms\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00*\xb5\x01\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x11\n\rCHANNEL_VOICE\x10\x01\x12\x0f\n\x0b\x43HANNEL_SMS\x10\x02\x12\x14\n\x10\x43HANNEL_WHATSAPP\x10\x03\x12\x0f\n\x0b\x43HANNEL_WEB\x10\x04\x12\x12\n\x0e\x43HANNEL_SOCIAL\x10\x05\x12\x11\n\rCHANNEL_EMAIL\x10\x06\x12\x1f\n\x1b\x43HANNEL_SIGN_LANGUAGE_VIDEO\x10\x07*\x96\x01\n\x0b\x43ontactKind\x12\x1c\n\x18\x43ONTACT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONTACT_KIND_ENQUIRY\x10\x01\x12\x1a\n\x16\x43ONTACT_KIND_COMPLAINT\x10\x02\x12\x18\n\x14\x43ONTACT_KIND_REQUEST\x10\x03\x12\x19\n\x15\x43ONTACT_KIND_FEEDBACK\x10\x04*H\n\x05Party\x12\x15\n\x11PARTY_UNSPECIFIED\x10\x00\x12\x10\n\x0cPARTY_PERSON\x10\x01\x12\x16\n\x12PARTY_ORGANISATION\x10\x02*=\n\x04Line\x12\x14\n\x10LINE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bLINE_MOBILE\x10\x01\x12\x0e\n\nLINE_FIXED\x10\x02*M\n\x04Lane\x12\x14\n\x10LANE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bLANE_URGENT\x10\x01\x12\x0f\n\x0bLANE_NORMAL\x10\x02\x12\r\n\tLANE_BULK\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmawja/common/v1/common.proto\x12\x0fmawja.common.v1\x1a\x1b\x62uf/validate/validate.proto\"\xbe\x01\n\x08\x45xercise\x12\x19\n\x05\x61gent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12)\n\x04\x63ode\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Za-z0-9-]{1,64}$\x12\x1d\n\ndifficulty\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x03(\x01\x12\x18\n\x04says\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xd0\x0f\x12\x33\n\x08solution\x18\x05 \x01(\x0b\x32\x19.mawja.common.v1.SolutionB\x06\xbaH\x03\xc8\x01\x01\"r\n\x08Solution\x12(\n\x06\x61gency\x18\x01 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{1,32}$\x12\'\n\x05topic\x18\x02 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{1,64}$\x12\x13\n\x0blife_safety\x18\x03 \x01(\x08\"P\n\x05Input\x12\x16\n\x05topic\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x17\n\x06offset\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x16\n\x05\x65poch\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"v\n\x0f\x43ommandEnvelope\x12\x1c\n\ncommand_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x10\n\x08reply_to\x18\x02 \x01(\t\x12\x18\n\x07subject\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x19\n\x08\x61sked_ms\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"\x9a\x02\n\nDeadLetter\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\r\n\x05value\x18\x04 \x01(\x0c\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07\x64\x65\x61\x64_ms\x18\x06 \x01(\x03\x12\x0b\n\x03key\x18\x07 \x01(\x0c\x12\x0f\n\x07\x66oreign\x18\x08 \x01(\x08\x12\x1a\n\rreplay_offset\x18\t \x01(\x03H\x01\x88\x01\x01\x12)\n\x06replay\x18\n \x01(\x0b\x32\x17.mawja.common.v1.ReplayH\x00\x12+\n\x07reading\x18\x0b \x01(\x0b\x32\x18.mawja.common.v1.ReadingH\x00\x42\x06\n\x04\x64\x65\x65\x64\x42\x10\n\x0e_replay_offset\"\x84\x01\n\x06Replay\x12\x1e\n\rletter_offset\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x18\n\x07subject\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x15\n\rsealed_reason\x18\x03 \x01(\x0c\x12\x19\n\x08\x61sked_ms\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x0e\n\x06mended\x18\x05 \x01(\x08\"u\n\x07Reading\x12\x1e\n\rletter_offset\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x18\n\x07subject\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x15\n\rsealed_reason\x18\x03 \x01(\x0c\x12\x19\n\x08\x61sked_ms\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00*\xb5\x01\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x11\n\rCHANNEL_VOICE\x10\x01\x12\x0f\n\x0b\x43HANNEL_SMS\x10\x02\x12\x14\n\x10\x43HANNEL_WHATSAPP\x10\x03\x12\x0f\n\x0b\x43HANNEL_WEB\x10\x04\x12\x12\n\x0e\x43HANNEL_SOCIAL\x10\x05\x12\x11\n\rCHANNEL_EMAIL\x10\x06\x12\x1f\n\x1b\x43HANNEL_SIGN_LANGUAGE_VIDEO\x10\x07*\x96\x01\n\x0b\x43ontactKind\x12\x1c\n\x18\x43ONTACT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONTACT_KIND_ENQUIRY\x10\x01\x12\x1a\n\x16\x43ONTACT_KIND_COMPLAINT\x10\x02\x12\x18\n\x14\x43ONTACT_KIND_REQUEST\x10\x03\x12\x19\n\x15\x43ONTACT_KIND_FEEDBACK\x10\x04*H\n\x05Party\x12\x15\n\x11PARTY_UNSPECIFIED\x10\x00\x12\x10\n\x0cPARTY_PERSON\x10\x01\x12\x16\n\x12PARTY_ORGANISATION\x10\x02*=\n\x04Line\x12\x14\n\x10LINE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bLINE_MOBILE\x10\x01\x12\x0e\n\nLINE_FIXED\x10\x02*M\n\x04Lane\x12\x14\n\x10LANE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bLANE_URGENT\x10\x01\x12\x0f\n\x0bLANE_NORMAL\x10\x02\x12\r\n\tLANE_BULK\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mawja.common.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_EXERCISE'].fields_by_name['agent']._loaded_options = None
+  _globals['_EXERCISE'].fields_by_name['agent']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_EXERCISE'].fields_by_name['code']._loaded_options = None
+  _globals['_EXERCISE'].fields_by_name['code']._serialized_options = b'\272H\030r\0262\024^[A-Za-z0-9-]{1,64}$'
+  _globals['_EXERCISE'].fields_by_name['difficulty']._loaded_options = None
+  _globals['_EXERCISE'].fields_by_name['difficulty']._serialized_options = b'\272H\006\032\004\030\003(\001'
+  _globals['_EXERCISE'].fields_by_name['says']._loaded_options = None
+  _globals['_EXERCISE'].fields_by_name['says']._serialized_options = b'\272H\007r\005\020\001\030\320\017'
+  _globals['_EXERCISE'].fields_by_name['solution']._loaded_options = None
+  _globals['_EXERCISE'].fields_by_name['solution']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_SOLUTION'].fields_by_name['agency']._loaded_options = None
+  _globals['_SOLUTION'].fields_by_name['agency']._serialized_options = b'\272H\025r\0232\021^[a-z0-9-]{1,32}$'
+  _globals['_SOLUTION'].fields_by_name['topic']._loaded_options = None
+  _globals['_SOLUTION'].fields_by_name['topic']._serialized_options = b'\272H\025r\0232\021^[a-z0-9-]{1,64}$'
   _globals['_INPUT'].fields_by_name['topic']._loaded_options = None
   _globals['_INPUT'].fields_by_name['topic']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_INPUT'].fields_by_name['offset']._loaded_options = None
@@ -56,24 +70,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_READING'].fields_by_name['subject']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_READING'].fields_by_name['asked_ms']._loaded_options = None
   _globals['_READING'].fields_by_name['asked_ms']._serialized_options = b'\272H\004\"\002 \000'
-  _globals['_CHANNEL']._serialized_start=820
-  _globals['_CHANNEL']._serialized_end=1001
-  _globals['_CONTACTKIND']._serialized_start=1004
-  _globals['_CONTACTKIND']._serialized_end=1154
-  _globals['_PARTY']._serialized_start=1156
-  _globals['_PARTY']._serialized_end=1228
-  _globals['_LINE']._serialized_start=1230
-  _globals['_LINE']._serialized_end=1291
-  _globals['_LANE']._serialized_start=1293
-  _globals['_LANE']._serialized_end=1370
-  _globals['_INPUT']._serialized_start=78
-  _globals['_INPUT']._serialized_end=158
-  _globals['_COMMANDENVELOPE']._serialized_start=160
-  _globals['_COMMANDENVELOPE']._serialized_end=278
-  _globals['_DEADLETTER']._serialized_start=281
-  _globals['_DEADLETTER']._serialized_end=563
-  _globals['_REPLAY']._serialized_start=566
-  _globals['_REPLAY']._serialized_end=698
-  _globals['_READING']._serialized_start=700
-  _globals['_READING']._serialized_end=817
+  _globals['_CHANNEL']._serialized_start=1129
+  _globals['_CHANNEL']._serialized_end=1310
+  _globals['_CONTACTKIND']._serialized_start=1313
+  _globals['_CONTACTKIND']._serialized_end=1463
+  _globals['_PARTY']._serialized_start=1465
+  _globals['_PARTY']._serialized_end=1537
+  _globals['_LINE']._serialized_start=1539
+  _globals['_LINE']._serialized_end=1600
+  _globals['_LANE']._serialized_start=1602
+  _globals['_LANE']._serialized_end=1679
+  _globals['_EXERCISE']._serialized_start=79
+  _globals['_EXERCISE']._serialized_end=269
+  _globals['_SOLUTION']._serialized_start=271
+  _globals['_SOLUTION']._serialized_end=385
+  _globals['_INPUT']._serialized_start=387
+  _globals['_INPUT']._serialized_end=467
+  _globals['_COMMANDENVELOPE']._serialized_start=469
+  _globals['_COMMANDENVELOPE']._serialized_end=587
+  _globals['_DEADLETTER']._serialized_start=590
+  _globals['_DEADLETTER']._serialized_end=872
+  _globals['_REPLAY']._serialized_start=875
+  _globals['_REPLAY']._serialized_end=1007
+  _globals['_READING']._serialized_start=1009
+  _globals['_READING']._serialized_end=1126
 # @@protoc_insertion_point(module_scope)

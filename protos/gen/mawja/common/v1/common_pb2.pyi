@@ -170,6 +170,76 @@ LANE_BULK: Lane.ValueType  # 3
 Global___Lane: _TypeAlias = Lane  # noqa: Y015
 
 @_typing.final
+class Exercise(_message.Message):
+    """A synthetic case that one agent practises on: no real caller, and in nobody else's lists."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    DIFFICULTY_FIELD_NUMBER: _builtins.int
+    SAYS_FIELD_NUMBER: _builtins.int
+    SOLUTION_FIELD_NUMBER: _builtins.int
+    agent: _builtins.str
+    """Token subject of the agent whom it is for."""
+    code: _builtins.str
+    """What scores of it are kept under, e.g. "visa-expiry-hi"."""
+    difficulty: _builtins.int
+    """How hard it is: 1 to 3."""
+    says: _builtins.str
+    """What the caller says, who is nobody: 1 to 2,000 characters."""
+    @_builtins.property
+    def solution(self) -> Global___Solution:
+        """What it is about; shown when the agent has answered."""
+
+    def __init__(
+        self,
+        *,
+        agent: _builtins.str = ...,
+        code: _builtins.str = ...,
+        difficulty: _builtins.int = ...,
+        says: _builtins.str = ...,
+        solution: Global___Solution | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["solution", b"solution"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "code", b"code", "difficulty", b"difficulty", "says", b"says", "solution", b"solution"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Exercise: _TypeAlias = Exercise  # noqa: Y015
+
+@_typing.final
+class Solution(_message.Message):
+    """What a case is about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    LIFE_SAFETY_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    """Agency code of whose matter it is."""
+    topic: _builtins.str
+    """Which of its services: a topic of the catalogue, whose steps are the procedure."""
+    life_safety: _builtins.bool
+    """A life is in danger."""
+    def __init__(
+        self,
+        *,
+        agency: _builtins.str = ...,
+        topic: _builtins.str = ...,
+        life_safety: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "life_safety", b"life_safety", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Solution: _TypeAlias = Solution  # noqa: Y015
+
+@_typing.final
 class Input(_message.Message):
     """Where the record stood that caused a decision. A decision carries it, so that the next owner of
     the partition resumes after the highest one in the log and decides no record twice.

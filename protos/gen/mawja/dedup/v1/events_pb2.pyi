@@ -136,6 +136,12 @@ class _CaseChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CaseChange
     """
     CASE_CHANGE_HEARD: _CaseChange.ValueType  # 13
     """The person of a case that was merged into this one reached out again."""
+    CASE_CHANGE_TRIAGED: _CaseChange.ValueType  # 14
+    """A person said which agency and service it is about."""
+    CASE_CHANGE_ASKED: _CaseChange.ValueType  # 15
+    """The person is asked how well they were served."""
+    CASE_CHANGE_SHOWN: _CaseChange.ValueType  # 16
+    """Somebody was shown the person's number, for a reason that the audit has; nothing changed."""
 
 class CaseChange(_CaseChange, metaclass=_CaseChangeEnumTypeWrapper):
     """What a decision was about."""
@@ -172,6 +178,12 @@ CASE_CHANGE_SPLIT: CaseChange.ValueType  # 12
 """
 CASE_CHANGE_HEARD: CaseChange.ValueType  # 13
 """The person of a case that was merged into this one reached out again."""
+CASE_CHANGE_TRIAGED: CaseChange.ValueType  # 14
+"""A person said which agency and service it is about."""
+CASE_CHANGE_ASKED: CaseChange.ValueType  # 15
+"""The person is asked how well they were served."""
+CASE_CHANGE_SHOWN: CaseChange.ValueType  # 16
+"""Somebody was shown the person's number, for a reason that the audit has; nothing changed."""
 Global___CaseChange: _TypeAlias = CaseChange  # noqa: Y015
 
 @_typing.final
@@ -512,6 +524,11 @@ class Case(_message.Message):
     TRIAGE_FIELD_NUMBER: _builtins.int
     MERGED_INTO_FIELD_NUMBER: _builtins.int
     LINKED_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    EXERCISE_FIELD_NUMBER: _builtins.int
+    SCORE_ASKED_MS_FIELD_NUMBER: _builtins.int
+    SCORE_UNTIL_MS_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """UUIDv5 of the first contact."""
     case_number: _builtins.str
@@ -566,6 +583,16 @@ class Case(_message.Message):
     """When the first contact was accepted by intake: Unix time in milliseconds."""
     resolved_ms: _builtins.int
     """When it was resolved: Unix time in milliseconds; 0 when not."""
+    recorded: _builtins.bool
+    """Made of records of calls that are over: it counts, and nobody is written to because of it."""
+    score_asked_ms: _builtins.int
+    """When the person was asked how well they were served: Unix time in milliseconds; 0: never."""
+    score_until_ms: _builtins.int
+    """Until when a reply of one figure answers that: Unix time in milliseconds; 0: not asked, or the
+    need came back.
+    """
+    score: _builtins.int
+    """How well they said that they were served, 1 (badly) to 5 (well); 0: they said nothing."""
     @_builtins.property
     def triage(self) -> Global___Triage:
         """What its contacts' texts say: the latest that says something."""
@@ -577,6 +604,10 @@ class Case(_message.Message):
     @_builtins.property
     def linked(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkedCase]:
         """Cases of other people that were merged into this one."""
+
+    @_builtins.property
+    def exercise(self) -> _common_pb2.Exercise:
+        """An agent practises on it; not set for any other case."""
 
     def __init__(
         self,
@@ -610,10 +641,15 @@ class Case(_message.Message):
         triage: Global___Triage | None = ...,
         merged_into: Global___MergedInto | None = ...,
         linked: _abc.Iterable[Global___LinkedCase] | None = ...,
+        recorded: _builtins.bool = ...,
+        exercise: _common_pb2.Exercise | None = ...,
+        score_asked_ms: _builtins.int = ...,
+        score_until_ms: _builtins.int = ...,
+        score: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["merged_into", b"merged_into", "triage", b"triage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exercise", b"exercise", "merged_into", b"merged_into", "triage", b"triage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "accepted_ms", b"accepted_ms", "agency", b"agency", "answered", b"answered", "assignee", b"assignee", "case_id", b"case_id", "case_number", b"case_number", "channel", b"channel", "contacts", b"contacts", "dialled", b"dialled", "drill", b"drill", "first_arrival_ms", b"first_arrival_ms", "kind", b"kind", "language", b"language", "last_contact_ms", b"last_contact_ms", "life_safety", b"life_safety", "line", b"line", "linked", b"linked", "merged_into", b"merged_into", "number_line", b"number_line", "party", b"party", "person", b"person", "reconnects", b"reconnects", "resolved_ms", b"resolved_ms", "sealed_number", b"sealed_number", "state", b"state", "topic", b"topic", "triage", b"triage", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "accepted_ms", b"accepted_ms", "agency", b"agency", "answered", b"answered", "assignee", b"assignee", "case_id", b"case_id", "case_number", b"case_number", "channel", b"channel", "contacts", b"contacts", "dialled", b"dialled", "drill", b"drill", "exercise", b"exercise", "first_arrival_ms", b"first_arrival_ms", "kind", b"kind", "language", b"language", "last_contact_ms", b"last_contact_ms", "life_safety", b"life_safety", "line", b"line", "linked", b"linked", "merged_into", b"merged_into", "number_line", b"number_line", "party", b"party", "person", b"person", "reconnects", b"reconnects", "recorded", b"recorded", "resolved_ms", b"resolved_ms", "score", b"score", "score_asked_ms", b"score_asked_ms", "score_until_ms", b"score_until_ms", "sealed_number", b"sealed_number", "state", b"state", "topic", b"topic", "triage", b"triage", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -644,11 +680,19 @@ class CaseDecision(_message.Message):
     FOLLOW_UPS_FIELD_NUMBER: _builtins.int
     OWED_FIELD_NUMBER: _builtins.int
     OTHER_OWED_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    DENIED_FIELD_NUMBER: _builtins.int
     NEEDS_FIELD_NUMBER: _builtins.int
     change: Global___CaseChange.ValueType
     """What it was about."""
     decided_ms: _builtins.int
     """When it was decided: Unix time in milliseconds."""
+    score: _builtins.int
+    """The contact is an answer to how well the person was served, 1 (badly) to 5 (well), and no need;
+    set on LINKED. 0: it is not.
+    """
+    denied: _builtins.bool
+    """The contact is a "no" to that: the need is not met; set on LINKED, which opens the case again."""
     @_builtins.property
     def input(self) -> _common_pb2.Input:
         """The record that caused it."""
@@ -747,11 +791,13 @@ class CaseDecision(_message.Message):
         follow_ups: _abc.Iterable[Global___FollowUp] | None = ...,
         owed: Global___OwedCall | None = ...,
         other_owed: Global___OwedCall | None = ...,
+        score: _builtins.int = ...,
+        denied: _builtins.bool = ...,
         needs: _abc.Iterable[_needs_pb2.NeedStated] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "input", b"input", "link", b"link", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "triage", b"triage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "change", b"change", "decided_ms", b"decided_ms", "follow_ups", b"follow_ups", "input", b"input", "link", b"link", "moved", b"moved", "needs", b"needs", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "shape", b"shape", "signs", b"signs", "triage", b"triage", "waited", b"waited"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "case", b"case", "change", b"change", "decided_ms", b"decided_ms", "denied", b"denied", "follow_ups", b"follow_ups", "input", b"input", "link", b"link", "moved", b"moved", "needs", b"needs", "note", b"note", "other", b"other", "other_owed", b"other_owed", "outcome", b"outcome", "owed", b"owed", "score", b"score", "shape", b"shape", "signs", b"signs", "triage", b"triage", "waited", b"waited"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -899,7 +945,9 @@ Global___CommandOutcome: _TypeAlias = CommandOutcome  # noqa: Y015
 
 @_typing.final
 class CaseCommand(_message.Message):
-    """Topic dedup.command.v1: what people ask dedup to do; the owner of the partition applies it."""
+    """Topic dedup.command.v1: what people ask dedup to do; and topic outreach.case-request.v1: what
+    follows for a case from what outreach did. The owner of the partition applies both.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -915,6 +963,9 @@ class CaseCommand(_message.Message):
     FOLLOW_SPLIT_FIELD_NUMBER: _builtins.int
     HEAR_FIELD_NUMBER: _builtins.int
     FOLLOW_STATE_FIELD_NUMBER: _builtins.int
+    SET_TOPIC_FIELD_NUMBER: _builtins.int
+    ASK_SCORE_FIELD_NUMBER: _builtins.int
+    TELL_NUMBER_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """The case."""
     @_builtins.property
@@ -961,6 +1012,18 @@ class CaseCommand(_message.Message):
     def follow_state(self) -> Global___FollowState:
         """An agent resolved, or opened again, the case that it was merged into."""
 
+    @_builtins.property
+    def set_topic(self) -> Global___SetTopic:
+        """Say what it is about."""
+
+    @_builtins.property
+    def ask_score(self) -> Global___AskScore:
+        """The person is asked how well they were served."""
+
+    @_builtins.property
+    def tell_number(self) -> Global___TellNumber:
+        """Tell the person's number."""
+
     def __init__(
         self,
         *,
@@ -976,12 +1039,15 @@ class CaseCommand(_message.Message):
         follow_split: Global___FollowSplit | None = ...,
         hear: Global___Hear | None = ...,
         follow_state: Global___FollowState | None = ...,
+        set_topic: Global___SetTopic | None = ...,
+        ask_score: Global___AskScore | None = ...,
+        tell_number: Global___TellNumber | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "add_note", b"add_note", "assign", b"assign", "envelope", b"envelope", "follow_merge", b"follow_merge", "follow_split", b"follow_split", "follow_state", b"follow_state", "hear", b"hear", "merge", b"merge", "reopen", b"reopen", "resolve", b"resolve", "split", b"split"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "add_note", b"add_note", "ask_score", b"ask_score", "assign", b"assign", "envelope", b"envelope", "follow_merge", b"follow_merge", "follow_split", b"follow_split", "follow_state", b"follow_state", "hear", b"hear", "merge", b"merge", "reopen", b"reopen", "resolve", b"resolve", "set_topic", b"set_topic", "split", b"split", "tell_number", b"tell_number"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "add_note", b"add_note", "assign", b"assign", "case_id", b"case_id", "envelope", b"envelope", "follow_merge", b"follow_merge", "follow_split", b"follow_split", "follow_state", b"follow_state", "hear", b"hear", "merge", b"merge", "reopen", b"reopen", "resolve", b"resolve", "split", b"split"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "add_note", b"add_note", "ask_score", b"ask_score", "assign", b"assign", "case_id", b"case_id", "envelope", b"envelope", "follow_merge", b"follow_merge", "follow_split", b"follow_split", "follow_state", b"follow_state", "hear", b"hear", "merge", b"merge", "reopen", b"reopen", "resolve", b"resolve", "set_topic", b"set_topic", "split", b"split", "tell_number", b"tell_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_action: _TypeAlias = _typing.Literal["assign", "resolve", "reopen", "add_note", "merge", "split", "follow_merge", "follow_split", "hear", "follow_state"]  # noqa: Y015
+    _WhichOneofReturnType_action: _TypeAlias = _typing.Literal["assign", "resolve", "reopen", "add_note", "merge", "split", "follow_merge", "follow_split", "hear", "follow_state", "set_topic", "ask_score", "tell_number"]  # noqa: Y015
     _WhichOneofArgType_action: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_action) -> _WhichOneofReturnType_action | None: ...
 
@@ -1010,6 +1076,54 @@ class Assign(_message.Message):
 Global___Assign: _TypeAlias = Assign  # noqa: Y015
 
 @_typing.final
+class SetTopic(_message.Message):
+    """Says what a case is about, where nobody named it or another service of the same agency was named."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    """Agency code. That of the case, where it is known."""
+    topic: _builtins.str
+    """Topic code: a service of the agency."""
+    def __init__(
+        self,
+        *,
+        agency: _builtins.str = ...,
+        topic: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetTopic: _TypeAlias = SetTopic  # noqa: Y015
+
+@_typing.final
+class AskScore(_message.Message):
+    """The person of a resolved case was asked how well they were served, when the envelope says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNTIL_MS_FIELD_NUMBER: _builtins.int
+    until_ms: _builtins.int
+    """Until when a reply of one figure is the answer: Unix time in milliseconds."""
+    def __init__(
+        self,
+        *,
+        until_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["until_ms", b"until_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AskScore: _TypeAlias = AskScore  # noqa: Y015
+
+@_typing.final
 class Resolve(_message.Message):
     """Marks the need as met."""
 
@@ -1025,6 +1139,23 @@ class Resolve(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Resolve: _TypeAlias = Resolve  # noqa: Y015
+
+@_typing.final
+class TellNumber(_message.Message):
+    """Has the owner tell the number of the case's person, still sealed, to the replica that asks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TellNumber: _TypeAlias = TellNumber  # noqa: Y015
 
 @_typing.final
 class Reopen(_message.Message):
@@ -1315,7 +1446,7 @@ Global___Tally: _TypeAlias = Tally  # noqa: Y015
 
 @_typing.final
 class TallyRow(_message.Message):
-    """Counts for one combination of line, agency, topic, language and channel."""
+    """Counts for one combination of line, agency, topic, language and channel; drills apart from the rest."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1336,6 +1467,7 @@ class TallyRow(_message.Message):
     FIRST_CONTACT_RESOLVED_FIELD_NUMBER: _builtins.int
     QUEUE_WAIT_MS_FIELD_NUMBER: _builtins.int
     HANDLING_MS_FIELD_NUMBER: _builtins.int
+    DRILL_FIELD_NUMBER: _builtins.int
     line: _builtins.str
     """Line dialled."""
     agency: _builtins.str
@@ -1370,6 +1502,8 @@ class TallyRow(_message.Message):
     """Sum of queue waits of answered calls, milliseconds."""
     handling_ms: _builtins.int
     """Sum of handling times, milliseconds."""
+    drill: _builtins.bool
+    """Whether these are synthetic contacts of a drill: never added to the others."""
     def __init__(
         self,
         *,
@@ -1390,10 +1524,11 @@ class TallyRow(_message.Message):
         first_contact_resolved: _builtins.int = ...,
         queue_wait_ms: _builtins.int = ...,
         handling_ms: _builtins.int = ...,
+        drill: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agency", b"agency", "answered", b"answered", "answered_in_target", b"answered_in_target", "cases", b"cases", "channel", b"channel", "contacts", b"contacts", "first_answered", b"first_answered", "first_contact_resolved", b"first_contact_resolved", "handled", b"handled", "handled_in_target", b"handled_in_target", "handling_ms", b"handling_ms", "language", b"language", "line", b"line", "offered", b"offered", "queue_wait_ms", b"queue_wait_ms", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agency", b"agency", "answered", b"answered", "answered_in_target", b"answered_in_target", "cases", b"cases", "channel", b"channel", "contacts", b"contacts", "drill", b"drill", "first_answered", b"first_answered", "first_contact_resolved", b"first_contact_resolved", "handled", b"handled", "handled_in_target", b"handled_in_target", "handling_ms", b"handling_ms", "language", b"language", "line", b"line", "offered", b"offered", "queue_wait_ms", b"queue_wait_ms", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

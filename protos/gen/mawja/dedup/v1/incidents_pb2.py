@@ -27,33 +27,35 @@ from mawja.dedup.v1 import events_pb2 as mawja_dot_dedup_dot_v1_dot_events__pb2
 from mawja.dedup.v1 import needs_pb2 as mawja_dot_dedup_dot_v1_dot_needs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emawja/dedup/v1/incidents.proto\x12\x0emawja.dedup.v1\x1a\x1cmawja/common/v1/common.proto\x1a\x1bmawja/dedup/v1/events.proto\x1a\x1amawja/dedup/v1/needs.proto\"d\n\x08\x43\x61seLink\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12(\n\x05level\x18\x02 \x01(\x0e\x32\x19.mawja.dedup.v1.LinkLevel\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\")\n\tCaseCount\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05\x63\x61ses\x18\x02 \x01(\r\"V\n\x0cSealedSample\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x13\n\x0bsealed_text\x18\x03 \x01(\x0c\x12\x0e\n\x06\x61gency\x18\x04 \x01(\t\"\x89\x04\n\x08Incident\x12\x13\n\x0bincident_id\x18\x01 \x01(\t\x12(\n\x05level\x18\x02 \x01(\x0e\x32\x19.mawja.dedup.v1.LinkLevel\x12\x0e\n\x06\x61gency\x18\x03 \x01(\t\x12\r\n\x05topic\x18\x04 \x01(\t\x12\r\n\x05\x63\x61ses\x18\x05 \x01(\r\x12\x0e\n\x06people\x18\x06 \x01(\r\x12\x13\n\x0blife_safety\x18\x07 \x01(\r\x12\x0c\n\x04open\x18\x08 \x01(\r\x12\r\n\x05\x64rill\x18\t \x01(\x08\x12\x10\n\x08\x66irst_ms\x18\n \x01(\x03\x12\x0f\n\x07last_ms\x18\x0b \x01(\x03\x12\x0e\n\x06recent\x18\x0c \x01(\r\x12\x0e\n\x06\x62\x65\x66ore\x18\r \x01(\r\x12,\n\tlanguages\x18\x0e \x03(\x0b\x32\x19.mawja.dedup.v1.CaseCount\x12+\n\x08\x61gencies\x18\x0f \x03(\x0b\x32\x19.mawja.dedup.v1.CaseCount\x12)\n\x06topics\x18\x10 \x03(\x0b\x32\x19.mawja.dedup.v1.CaseCount\x12)\n\x06places\x18\x11 \x03(\x0b\x32\x19.mawja.dedup.v1.CaseCount\x12-\n\x07samples\x18\x12 \x03(\x0b\x32\x1c.mawja.dedup.v1.SealedSample\x12\x13\n\x0bjoined_into\x18\x13 \x01(\t\x12\x16\n\x0ethrough_offset\x18\x14 \x01(\x03\"5\n\x0cIncidentPart\x12\x13\n\x0bincident_id\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61se_ids\x18\x02 \x03(\t\"{\n\x08Unlinked\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x10\n\x08other_id\x18\x02 \x01(\t\x12\x10\n\x08incident\x18\x03 \x01(\x08\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x13\n\x0bunlinked_ms\x18\x05 \x01(\x03\x12\x15\n\rsealed_reason\x18\x06 \x01(\x0c\"\xcc\x03\n\x10IncidentDecision\x12%\n\x05input\x18\x01 \x01(\x0b\x32\x16.mawja.common.v1.Input\x12.\n\x06\x63hange\x18\x02 \x01(\x0e\x32\x1e.mawja.dedup.v1.IncidentChange\x12(\n\x04need\x18\x03 \x01(\x0b\x32\x1a.mawja.dedup.v1.NeedStated\x12\x0f\n\x07\x63\x61se_id\x18\x04 \x01(\t\x12\x13\n\x0bincident_id\x18\x05 \x01(\t\x12\'\n\x05links\x18\x06 \x03(\x0b\x32\x18.mawja.dedup.v1.CaseLink\x12\r\n\x05\x61lone\x18\x07 \x03(\t\x12\x0e\n\x06joined\x18\x08 \x03(\t\x12+\n\x05parts\x18\t \x03(\x0b\x32\x1c.mawja.dedup.v1.IncidentPart\x12*\n\x08unlinked\x18\n \x01(\x0b\x32\x18.mawja.dedup.v1.Unlinked\x12/\n\x07outcome\x18\x0b \x01(\x0b\x32\x1e.mawja.dedup.v1.CommandOutcome\x12\x12\n\ndecided_ms\x18\x0c \x01(\x03\x12+\n\tincidents\x18\r \x03(\x0b\x32\x18.mawja.dedup.v1.Incident\"\x8a\x01\n\x0fIncidentCommand\x12\x32\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32 .mawja.common.v1.CommandEnvelope\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\x12(\n\x06unlink\x18\x03 \x01(\x0b\x32\x16.mawja.dedup.v1.UnlinkH\x00\x42\x08\n\x06\x61\x63tion\"C\n\x06Unlink\x12\x10\n\x08other_id\x18\x01 \x01(\t\x12\x10\n\x08incident\x18\x02 \x01(\x08\x12\x15\n\rsealed_reason\x18\x03 \x01(\x0c\"\x8c\x01\n\rCasePlaceView\x12\x13\n\x0bincident_id\x18\x01 \x01(\t\x12\'\n\x05links\x18\x02 \x03(\x0b\x32\x18.mawja.dedup.v1.CaseLink\x12*\n\x08unlinked\x18\x03 \x03(\x0b\x32\x18.mawja.dedup.v1.Unlinked\x12\x11\n\tpartition\x18\x04 \x01(\x05*\xf8\x01\n\x0eIncidentChange\x12\x1f\n\x1bINCIDENT_CHANGE_UNSPECIFIED\x10\x00\x12\x19\n\x15INCIDENT_CHANGE_ALONE\x10\x01\x12\x1a\n\x16INCIDENT_CHANGE_JOINED\x10\x02\x12\x19\n\x15INCIDENT_CHANGE_KNOWN\x10\x03\x12\x1a\n\x16INCIDENT_CHANGE_PARTED\x10\x04\x12\x1c\n\x18INCIDENT_CHANGE_UNLINKED\x10\x05\x12\x1c\n\x18INCIDENT_CHANGE_REPEATED\x10\x06\x12\x1b\n\x17INCIDENT_CHANGE_REFUSED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emawja/dedup/v1/incidents.proto\x12\x0emawja.dedup.v1\x1a\x1cmawja/common/v1/common.proto\x1a\x1bmawja/dedup/v1/events.proto\x1a\x1amawja/dedup/v1/needs.proto\"x\n\x08\x43\x61seLink\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12(\n\x05level\x18\x02 \x01(\x0e\x32\x19.mawja.dedup.v1.LinkLevel\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nby_meaning\x18\x05 \x01(\x08\")\n\tCaseCount\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05\x63\x61ses\x18\x02 \x01(\r\"V\n\x0cSealedSample\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x13\n\x0bsealed_text\x18\x03 \x01(\x0c\x12\x0e\n\x06\x61gency\x18\x04 \x01(\t\"\x89\x04\n\x08Incident\x12\x13\n\x0bincident_id\x18\x01 \x01(\t\x12(\n\x05level\x18\x02 \x01(\x0e\x32\x19.mawja.dedup.v1.LinkLevel\x12\x0e\n\x06\x61gency\x18\x03 \x01(\t\x12\r\n\x05topic\x18\x04 \x01(\t\x12\r\n\x05\x63\x61ses\x18\x05 \x01(\r\x12\x0e\n\x06people\x18\x06 \x01(\r\x12\x13\n\x0blife_safety\x18\x07 \x01(\r\x12\x0c\n\x04open\x18\x08 \x01(\r\x12\r\n\x05\x64rill\x18\t \x01(\x08\x12\x10\n\x08\x66irst_ms\x18\n \x01(\x03\x12\x0f\n\x07last_ms\x18\x0b \x01(\x03\x12\x0e\n\x06recent\x18\x0c \x01(\r\x12\x0e\n\x06\x62\x65\x66ore\x18\r \x01(\r\x12,\n\tlanguages\x18\x0e \x03(\x0b\x32\x19.mawja.dedup.v1.CaseCount\x12+\n\x08\x61gencies\x18\x0f \x03(\x0b\x32\x19.mawja.dedup.v1.CaseCount\x12)\n\x06topics\x18\x10 \x03(\x0b\x32\x19.mawja.dedup.v1.CaseCount\x12)\n\x06places\x18\x11 \x03(\x0b\x32\x19.mawja.dedup.v1.CaseCount\x12-\n\x07samples\x18\x12 \x03(\x0b\x32\x1c.mawja.dedup.v1.SealedSample\x12\x13\n\x0bjoined_into\x18\x13 \x01(\t\x12\x16\n\x0ethrough_offset\x18\x14 \x01(\x03\"5\n\x0cIncidentPart\x12\x13\n\x0bincident_id\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61se_ids\x18\x02 \x03(\t\"{\n\x08Unlinked\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x10\n\x08other_id\x18\x02 \x01(\t\x12\x10\n\x08incident\x18\x03 \x01(\x08\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x13\n\x0bunlinked_ms\x18\x05 \x01(\x03\x12\x15\n\rsealed_reason\x18\x06 \x01(\x0c\"\xcc\x03\n\x10IncidentDecision\x12%\n\x05input\x18\x01 \x01(\x0b\x32\x16.mawja.common.v1.Input\x12.\n\x06\x63hange\x18\x02 \x01(\x0e\x32\x1e.mawja.dedup.v1.IncidentChange\x12(\n\x04need\x18\x03 \x01(\x0b\x32\x1a.mawja.dedup.v1.NeedStated\x12\x0f\n\x07\x63\x61se_id\x18\x04 \x01(\t\x12\x13\n\x0bincident_id\x18\x05 \x01(\t\x12\'\n\x05links\x18\x06 \x03(\x0b\x32\x18.mawja.dedup.v1.CaseLink\x12\r\n\x05\x61lone\x18\x07 \x03(\t\x12\x0e\n\x06joined\x18\x08 \x03(\t\x12+\n\x05parts\x18\t \x03(\x0b\x32\x1c.mawja.dedup.v1.IncidentPart\x12*\n\x08unlinked\x18\n \x01(\x0b\x32\x18.mawja.dedup.v1.Unlinked\x12/\n\x07outcome\x18\x0b \x01(\x0b\x32\x1e.mawja.dedup.v1.CommandOutcome\x12\x12\n\ndecided_ms\x18\x0c \x01(\x03\x12+\n\tincidents\x18\r \x03(\x0b\x32\x18.mawja.dedup.v1.Incident\"\xb0\x01\n\x0fIncidentCommand\x12\x32\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32 .mawja.common.v1.CommandEnvelope\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\x12(\n\x06unlink\x18\x03 \x01(\x0b\x32\x16.mawja.dedup.v1.UnlinkH\x00\x12$\n\x04join\x18\x04 \x01(\x0b\x32\x14.mawja.dedup.v1.JoinH\x00\x42\x08\n\x06\x61\x63tion\"C\n\x06Unlink\x12\x10\n\x08other_id\x18\x01 \x01(\t\x12\x10\n\x08incident\x18\x02 \x01(\x08\x12\x15\n\rsealed_reason\x18\x03 \x01(\x0c\"7\n\x04Join\x12\x10\n\x08other_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x8c\x01\n\rCasePlaceView\x12\x13\n\x0bincident_id\x18\x01 \x01(\t\x12\'\n\x05links\x18\x02 \x03(\x0b\x32\x18.mawja.dedup.v1.CaseLink\x12*\n\x08unlinked\x18\x03 \x03(\x0b\x32\x18.mawja.dedup.v1.Unlinked\x12\x11\n\tpartition\x18\x04 \x01(\x05*\xf8\x01\n\x0eIncidentChange\x12\x1f\n\x1bINCIDENT_CHANGE_UNSPECIFIED\x10\x00\x12\x19\n\x15INCIDENT_CHANGE_ALONE\x10\x01\x12\x1a\n\x16INCIDENT_CHANGE_JOINED\x10\x02\x12\x19\n\x15INCIDENT_CHANGE_KNOWN\x10\x03\x12\x1a\n\x16INCIDENT_CHANGE_PARTED\x10\x04\x12\x1c\n\x18INCIDENT_CHANGE_UNLINKED\x10\x05\x12\x1c\n\x18INCIDENT_CHANGE_REPEATED\x10\x06\x12\x1b\n\x17INCIDENT_CHANGE_REFUSED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mawja.dedup.v1.incidents_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INCIDENTCHANGE']._serialized_start=1891
-  _globals['_INCIDENTCHANGE']._serialized_end=2139
+  _globals['_INCIDENTCHANGE']._serialized_start=2006
+  _globals['_INCIDENTCHANGE']._serialized_end=2254
   _globals['_CASELINK']._serialized_start=137
-  _globals['_CASELINK']._serialized_end=237
-  _globals['_CASECOUNT']._serialized_start=239
-  _globals['_CASECOUNT']._serialized_end=280
-  _globals['_SEALEDSAMPLE']._serialized_start=282
-  _globals['_SEALEDSAMPLE']._serialized_end=368
-  _globals['_INCIDENT']._serialized_start=371
-  _globals['_INCIDENT']._serialized_end=892
-  _globals['_INCIDENTPART']._serialized_start=894
-  _globals['_INCIDENTPART']._serialized_end=947
-  _globals['_UNLINKED']._serialized_start=949
-  _globals['_UNLINKED']._serialized_end=1072
-  _globals['_INCIDENTDECISION']._serialized_start=1075
-  _globals['_INCIDENTDECISION']._serialized_end=1535
-  _globals['_INCIDENTCOMMAND']._serialized_start=1538
-  _globals['_INCIDENTCOMMAND']._serialized_end=1676
-  _globals['_UNLINK']._serialized_start=1678
-  _globals['_UNLINK']._serialized_end=1745
-  _globals['_CASEPLACEVIEW']._serialized_start=1748
-  _globals['_CASEPLACEVIEW']._serialized_end=1888
+  _globals['_CASELINK']._serialized_end=257
+  _globals['_CASECOUNT']._serialized_start=259
+  _globals['_CASECOUNT']._serialized_end=300
+  _globals['_SEALEDSAMPLE']._serialized_start=302
+  _globals['_SEALEDSAMPLE']._serialized_end=388
+  _globals['_INCIDENT']._serialized_start=391
+  _globals['_INCIDENT']._serialized_end=912
+  _globals['_INCIDENTPART']._serialized_start=914
+  _globals['_INCIDENTPART']._serialized_end=967
+  _globals['_UNLINKED']._serialized_start=969
+  _globals['_UNLINKED']._serialized_end=1092
+  _globals['_INCIDENTDECISION']._serialized_start=1095
+  _globals['_INCIDENTDECISION']._serialized_end=1555
+  _globals['_INCIDENTCOMMAND']._serialized_start=1558
+  _globals['_INCIDENTCOMMAND']._serialized_end=1734
+  _globals['_UNLINK']._serialized_start=1736
+  _globals['_UNLINK']._serialized_end=1803
+  _globals['_JOIN']._serialized_start=1805
+  _globals['_JOIN']._serialized_end=1860
+  _globals['_CASEPLACEVIEW']._serialized_start=1863
+  _globals['_CASEPLACEVIEW']._serialized_end=2003
 # @@protoc_insertion_point(module_scope)

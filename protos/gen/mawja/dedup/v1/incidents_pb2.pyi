@@ -76,6 +76,7 @@ class CaseLink(_message.Message):
     LEVEL_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    BY_MEANING_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """UUID of the other case."""
     level: _events_pb2.LinkLevel.ValueType
@@ -84,6 +85,8 @@ class CaseLink(_message.Message):
     """0 to 1: how sure."""
     reason: _builtins.str
     """The reason in words, without personal data, e.g. "same place (Jahra), 6 words, 4 min apart"."""
+    by_meaning: _builtins.bool
+    """Whether it is what the texts mean that holds them together, not words that they share."""
     def __init__(
         self,
         *,
@@ -91,10 +94,11 @@ class CaseLink(_message.Message):
         level: _events_pb2.LinkLevel.ValueType = ...,
         score: _builtins.float = ...,
         reason: _builtins.str = ...,
+        by_meaning: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "level", b"level", "reason", b"reason", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_meaning", b"by_meaning", "case_id", b"case_id", "level", b"level", "reason", b"reason", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -430,13 +434,16 @@ Global___IncidentDecision: _TypeAlias = IncidentDecision  # noqa: Y015
 
 @_typing.final
 class IncidentCommand(_message.Message):
-    """Topic dedup.incident-command.v1: what people ask of incidents; the owner of the partition applies it."""
+    """Topic dedup.incident-command.v1: what people ask of incidents, and what was found by the meaning of
+    texts; the owner of the partition applies it.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ENVELOPE_FIELD_NUMBER: _builtins.int
     CASE_ID_FIELD_NUMBER: _builtins.int
     UNLINK_FIELD_NUMBER: _builtins.int
+    JOIN_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """The case."""
     @_builtins.property
@@ -447,18 +454,23 @@ class IncidentCommand(_message.Message):
     def unlink(self) -> Global___Unlink:
         """Take the case out of an incident, or its link to another case away."""
 
+    @_builtins.property
+    def join(self) -> Global___Join:
+        """Make one of the case's incident and another; a case that stands alone counts as one."""
+
     def __init__(
         self,
         *,
         envelope: _common_pb2.CommandEnvelope | None = ...,
         case_id: _builtins.str = ...,
         unlink: Global___Unlink | None = ...,
+        join: Global___Join | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "envelope", b"envelope", "unlink", b"unlink"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "envelope", b"envelope", "join", b"join", "unlink", b"unlink"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "case_id", b"case_id", "envelope", b"envelope", "unlink", b"unlink"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "case_id", b"case_id", "envelope", b"envelope", "join", b"join", "unlink", b"unlink"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_action: _TypeAlias = _typing.Literal["unlink"]  # noqa: Y015
+    _WhichOneofReturnType_action: _TypeAlias = _typing.Literal["unlink", "join"]  # noqa: Y015
     _WhichOneofArgType_action: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_action) -> _WhichOneofReturnType_action | None: ...
 
@@ -493,6 +505,38 @@ class Unlink(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Unlink: _TypeAlias = Unlink  # noqa: Y015
+
+@_typing.final
+class Join(_message.Message):
+    """Says that two incidents are one because of what texts in them mean, though they share hardly a
+    word. It is a proposal: what a person parted stays apart.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OTHER_ID_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    other_id: _builtins.str
+    """UUID of the case of the other incident whose text means the same."""
+    score: _builtins.float
+    """0 to 1: how sure."""
+    reason: _builtins.str
+    """The reason in words, without personal data, e.g. "the texts mean the same (0.93), 14 min apart"."""
+    def __init__(
+        self,
+        *,
+        other_id: _builtins.str = ...,
+        score: _builtins.float = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["other_id", b"other_id", "reason", b"reason", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Join: _TypeAlias = Join  # noqa: Y015
 
 @_typing.final
 class CasePlaceView(_message.Message):

@@ -147,6 +147,7 @@ class ListCasesRequest(_message.Message):
     AGENCY_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    UNSURE_FIELD_NUMBER: _builtins.int
     state: _events_pb2.CaseState.ValueType
     """Only in this state; unspecified: every state."""
     agency: _builtins.str
@@ -155,6 +156,11 @@ class ListCasesRequest(_message.Message):
     """How many, 1 to 500; 0 means 50."""
     page_token: _builtins.str
     """Where the last page ended."""
+    unsure: _builtins.bool
+    """Only those that wait for somebody to say what they are about: their texts do not tell surely
+    (Triage.unsure), nobody named a service (Case.topic), and the need is not met. TriageCase takes a
+    case off this list, and so does a later contact that is sure.
+    """
     def __init__(
         self,
         *,
@@ -162,10 +168,11 @@ class ListCasesRequest(_message.Message):
         agency: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        unsure: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "unsure", b"unsure"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -198,6 +205,52 @@ class ListCasesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCasesResponse: _TypeAlias = ListCasesResponse  # noqa: Y015
+
+@_typing.final
+class FindCasesRequest(_message.Message):
+    """Asks for the cases of one person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.str
+    """The person's number in international form (E.164). It is hashed at once and kept nowhere."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindCasesRequest: _TypeAlias = FindCasesRequest  # noqa: Y015
+
+@_typing.final
+class FindCasesResponse(_message.Message):
+    """The cases of one person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CASES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def cases(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Case]:
+        """By their last contact, the latest first; at most 100. Sealed fields are left out."""
+
+    def __init__(
+        self,
+        *,
+        cases: _abc.Iterable[_events_pb2.Case] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases", b"cases"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindCasesResponse: _TypeAlias = FindCasesResponse  # noqa: Y015
 
 @_typing.final
 class WatchCasesRequest(_message.Message):
@@ -302,6 +355,60 @@ class AssignCaseResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AssignCaseResponse: _TypeAlias = AssignCaseResponse  # noqa: Y015
+
+@_typing.final
+class TriageCaseRequest(_message.Message):
+    """Says what a case is about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    case_id: _builtins.str
+    """UUID of the case."""
+    topic: _builtins.str
+    """Topic code: a service of the catalogue (GetCatalogue), whose agency becomes the case's."""
+    request_id: _builtins.str
+    """The caller's id of this request: a repeat gets the first outcome."""
+    def __init__(
+        self,
+        *,
+        case_id: _builtins.str = ...,
+        topic: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "request_id", b"request_id", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TriageCaseRequest: _TypeAlias = TriageCaseRequest  # noqa: Y015
+
+@_typing.final
+class TriageCaseResponse(_message.Message):
+    """The case after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CASE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def case(self) -> _events_pb2.Case:
+        """The case."""
+
+    def __init__(
+        self,
+        *,
+        case: _events_pb2.Case | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TriageCaseResponse: _TypeAlias = TriageCaseResponse  # noqa: Y015
 
 @_typing.final
 class ResolveCaseRequest(_message.Message):
@@ -460,6 +567,58 @@ class AddCaseNoteResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AddCaseNoteResponse: _TypeAlias = AddCaseNoteResponse  # noqa: Y015
+
+@_typing.final
+class RevealPersonRequest(_message.Message):
+    """Asks for the number of a case's person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    case_id: _builtins.str
+    """UUID of the case."""
+    reason: _builtins.str
+    """Why, 10 characters or more; auditors read it."""
+    request_id: _builtins.str
+    """The caller's id of this request. Each request is recorded, also a repeat."""
+    def __init__(
+        self,
+        *,
+        case_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevealPersonRequest: _TypeAlias = RevealPersonRequest  # noqa: Y015
+
+@_typing.final
+class RevealPersonResponse(_message.Message):
+    """The number of a case's person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.str
+    """E.164."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevealPersonResponse: _TypeAlias = RevealPersonResponse  # noqa: Y015
 
 @_typing.final
 class MergeCasesRequest(_message.Message):

@@ -49,6 +49,11 @@ class DedupServiceStub:
                 request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.ListCasesRequest.SerializeToString,
                 response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.ListCasesResponse.FromString,
                 _registered_method=True)
+        self.FindCases = channel.unary_unary(
+                '/mawja.dedup.v1.DedupService/FindCases',
+                request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.FindCasesRequest.SerializeToString,
+                response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.FindCasesResponse.FromString,
+                _registered_method=True)
         self.WatchCases = channel.unary_stream(
                 '/mawja.dedup.v1.DedupService/WatchCases',
                 request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.WatchCasesRequest.SerializeToString,
@@ -58,6 +63,11 @@ class DedupServiceStub:
                 '/mawja.dedup.v1.DedupService/AssignCase',
                 request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AssignCaseRequest.SerializeToString,
                 response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AssignCaseResponse.FromString,
+                _registered_method=True)
+        self.TriageCase = channel.unary_unary(
+                '/mawja.dedup.v1.DedupService/TriageCase',
+                request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.TriageCaseRequest.SerializeToString,
+                response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.TriageCaseResponse.FromString,
                 _registered_method=True)
         self.ResolveCase = channel.unary_unary(
                 '/mawja.dedup.v1.DedupService/ResolveCase',
@@ -73,6 +83,11 @@ class DedupServiceStub:
                 '/mawja.dedup.v1.DedupService/AddCaseNote',
                 request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteRequest.SerializeToString,
                 response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteResponse.FromString,
+                _registered_method=True)
+        self.RevealPerson = channel.unary_unary(
+                '/mawja.dedup.v1.DedupService/RevealPerson',
+                request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.RevealPersonRequest.SerializeToString,
+                response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.RevealPersonResponse.FromString,
                 _registered_method=True)
         self.MergeCases = channel.unary_unary(
                 '/mawja.dedup.v1.DedupService/MergeCases',
@@ -127,7 +142,15 @@ class DedupServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListCases(self, request, context):
-        """Cases by state and agency, oldest first arrival first.
+        """Cases by state and agency, or those whose triage is unsure; oldest first arrival first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindCases(self, request, context):
+        """The cases of the person who has this very number, the one that they reached out about last
+        first. Only for a full number: nothing lists numbers. A liaison gets those of their agency only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,6 +165,14 @@ class DedupServiceServicer:
 
     def AssignCase(self, request, context):
         """Makes an agent the owner.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TriageCase(self, request, context):
+        """Says which service a case is about, and so whose it is: what triage was unsure of is settled.
+        FAILED_PRECONDITION when the case is another agency's already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -163,6 +194,14 @@ class DedupServiceServicer:
 
     def AddCaseNote(self, request, context):
         """Adds a note.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevealPerson(self, request, context):
+        """The whole number of a case's person, for a reason that is recorded first. FAILED_PRECONDITION when
+        the person gave none, or it was erased.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -235,6 +274,11 @@ def add_DedupServiceServicer_to_server(servicer, server):
                     request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.ListCasesRequest.FromString,
                     response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.ListCasesResponse.SerializeToString,
             ),
+            'FindCases': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindCases,
+                    request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.FindCasesRequest.FromString,
+                    response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.FindCasesResponse.SerializeToString,
+            ),
             'WatchCases': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchCases,
                     request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.WatchCasesRequest.FromString,
@@ -244,6 +288,11 @@ def add_DedupServiceServicer_to_server(servicer, server):
                     servicer.AssignCase,
                     request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AssignCaseRequest.FromString,
                     response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AssignCaseResponse.SerializeToString,
+            ),
+            'TriageCase': grpc.unary_unary_rpc_method_handler(
+                    servicer.TriageCase,
+                    request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.TriageCaseRequest.FromString,
+                    response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.TriageCaseResponse.SerializeToString,
             ),
             'ResolveCase': grpc.unary_unary_rpc_method_handler(
                     servicer.ResolveCase,
@@ -259,6 +308,11 @@ def add_DedupServiceServicer_to_server(servicer, server):
                     servicer.AddCaseNote,
                     request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteRequest.FromString,
                     response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteResponse.SerializeToString,
+            ),
+            'RevealPerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevealPerson,
+                    request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.RevealPersonRequest.FromString,
+                    response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.RevealPersonResponse.SerializeToString,
             ),
             'MergeCases': grpc.unary_unary_rpc_method_handler(
                     servicer.MergeCases,
@@ -366,6 +420,33 @@ class DedupService:
             _registered_method=True)
 
     @staticmethod
+    def FindCases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.dedup.v1.DedupService/FindCases',
+            mawja_dot_dedup_dot_v1_dot_service__pb2.FindCasesRequest.SerializeToString,
+            mawja_dot_dedup_dot_v1_dot_service__pb2.FindCasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def WatchCases(request,
             target,
             options=(),
@@ -409,6 +490,33 @@ class DedupService:
             '/mawja.dedup.v1.DedupService/AssignCase',
             mawja_dot_dedup_dot_v1_dot_service__pb2.AssignCaseRequest.SerializeToString,
             mawja_dot_dedup_dot_v1_dot_service__pb2.AssignCaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TriageCase(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.dedup.v1.DedupService/TriageCase',
+            mawja_dot_dedup_dot_v1_dot_service__pb2.TriageCaseRequest.SerializeToString,
+            mawja_dot_dedup_dot_v1_dot_service__pb2.TriageCaseResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -490,6 +598,33 @@ class DedupService:
             '/mawja.dedup.v1.DedupService/AddCaseNote',
             mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteRequest.SerializeToString,
             mawja_dot_dedup_dot_v1_dot_service__pb2.AddCaseNoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevealPerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.dedup.v1.DedupService/RevealPerson',
+            mawja_dot_dedup_dot_v1_dot_service__pb2.RevealPersonRequest.SerializeToString,
+            mawja_dot_dedup_dot_v1_dot_service__pb2.RevealPersonResponse.FromString,
             options,
             channel_credentials,
             insecure,

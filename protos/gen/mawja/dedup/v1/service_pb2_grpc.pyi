@@ -41,17 +41,29 @@ class DedupServiceStub:
     GetCase: _grpc.UnaryUnaryMultiCallable[_service_pb2.GetCaseRequest, _service_pb2.GetCaseResponse]
     """One case, with why each contact is in it."""
     ListCases: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListCasesRequest, _service_pb2.ListCasesResponse]
-    """Cases by state and agency, oldest first arrival first."""
+    """Cases by state and agency, or those whose triage is unsure; oldest first arrival first."""
+    FindCases: _grpc.UnaryUnaryMultiCallable[_service_pb2.FindCasesRequest, _service_pb2.FindCasesResponse]
+    """The cases of the person who has this very number, the one that they reached out about last
+    first. Only for a full number: nothing lists numbers. A liaison gets those of their agency only.
+    """
     WatchCases: _grpc.UnaryStreamMultiCallable[_service_pb2.WatchCasesRequest, _service_pb2.WatchCasesResponse]
     """Every change of matching cases from now on."""
     AssignCase: _grpc.UnaryUnaryMultiCallable[_service_pb2.AssignCaseRequest, _service_pb2.AssignCaseResponse]
     """Makes an agent the owner."""
+    TriageCase: _grpc.UnaryUnaryMultiCallable[_service_pb2.TriageCaseRequest, _service_pb2.TriageCaseResponse]
+    """Says which service a case is about, and so whose it is: what triage was unsure of is settled.
+    FAILED_PRECONDITION when the case is another agency's already.
+    """
     ResolveCase: _grpc.UnaryUnaryMultiCallable[_service_pb2.ResolveCaseRequest, _service_pb2.ResolveCaseResponse]
     """Marks the need as met."""
     ReopenCase: _grpc.UnaryUnaryMultiCallable[_service_pb2.ReopenCaseRequest, _service_pb2.ReopenCaseResponse]
     """Opens a resolved case again."""
     AddCaseNote: _grpc.UnaryUnaryMultiCallable[_service_pb2.AddCaseNoteRequest, _service_pb2.AddCaseNoteResponse]
     """Adds a note."""
+    RevealPerson: _grpc.UnaryUnaryMultiCallable[_service_pb2.RevealPersonRequest, _service_pb2.RevealPersonResponse]
+    """The whole number of a case's person, for a reason that is recorded first. FAILED_PRECONDITION when
+    the person gave none, or it was erased.
+    """
     MergeCases: _grpc.UnaryUnaryMultiCallable[_service_pb2.MergeCasesRequest, _service_pb2.MergeCasesResponse]
     """Says that two cases are one need: the first goes into the second, which then counts all that
     either had. Contacts of one person move; a case of another person is linked and keeps its
@@ -88,17 +100,29 @@ class DedupServiceAsyncStub(DedupServiceStub):
     GetCase: _aio.UnaryUnaryMultiCallable[_service_pb2.GetCaseRequest, _service_pb2.GetCaseResponse]  # type: ignore[assignment]
     """One case, with why each contact is in it."""
     ListCases: _aio.UnaryUnaryMultiCallable[_service_pb2.ListCasesRequest, _service_pb2.ListCasesResponse]  # type: ignore[assignment]
-    """Cases by state and agency, oldest first arrival first."""
+    """Cases by state and agency, or those whose triage is unsure; oldest first arrival first."""
+    FindCases: _aio.UnaryUnaryMultiCallable[_service_pb2.FindCasesRequest, _service_pb2.FindCasesResponse]  # type: ignore[assignment]
+    """The cases of the person who has this very number, the one that they reached out about last
+    first. Only for a full number: nothing lists numbers. A liaison gets those of their agency only.
+    """
     WatchCases: _aio.UnaryStreamMultiCallable[_service_pb2.WatchCasesRequest, _service_pb2.WatchCasesResponse]  # type: ignore[assignment]
     """Every change of matching cases from now on."""
     AssignCase: _aio.UnaryUnaryMultiCallable[_service_pb2.AssignCaseRequest, _service_pb2.AssignCaseResponse]  # type: ignore[assignment]
     """Makes an agent the owner."""
+    TriageCase: _aio.UnaryUnaryMultiCallable[_service_pb2.TriageCaseRequest, _service_pb2.TriageCaseResponse]  # type: ignore[assignment]
+    """Says which service a case is about, and so whose it is: what triage was unsure of is settled.
+    FAILED_PRECONDITION when the case is another agency's already.
+    """
     ResolveCase: _aio.UnaryUnaryMultiCallable[_service_pb2.ResolveCaseRequest, _service_pb2.ResolveCaseResponse]  # type: ignore[assignment]
     """Marks the need as met."""
     ReopenCase: _aio.UnaryUnaryMultiCallable[_service_pb2.ReopenCaseRequest, _service_pb2.ReopenCaseResponse]  # type: ignore[assignment]
     """Opens a resolved case again."""
     AddCaseNote: _aio.UnaryUnaryMultiCallable[_service_pb2.AddCaseNoteRequest, _service_pb2.AddCaseNoteResponse]  # type: ignore[assignment]
     """Adds a note."""
+    RevealPerson: _aio.UnaryUnaryMultiCallable[_service_pb2.RevealPersonRequest, _service_pb2.RevealPersonResponse]  # type: ignore[assignment]
+    """The whole number of a case's person, for a reason that is recorded first. FAILED_PRECONDITION when
+    the person gave none, or it was erased.
+    """
     MergeCases: _aio.UnaryUnaryMultiCallable[_service_pb2.MergeCasesRequest, _service_pb2.MergeCasesResponse]  # type: ignore[assignment]
     """Says that two cases are one need: the first goes into the second, which then counts all that
     either had. Contacts of one person move; a case of another person is linked and keeps its
@@ -144,7 +168,17 @@ class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _service_pb2.ListCasesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.ListCasesResponse, _abc.Awaitable[_service_pb2.ListCasesResponse]]:
-        """Cases by state and agency, oldest first arrival first."""
+        """Cases by state and agency, or those whose triage is unsure; oldest first arrival first."""
+
+    @_abc_1.abstractmethod
+    def FindCases(
+        self,
+        request: _service_pb2.FindCasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.FindCasesResponse, _abc.Awaitable[_service_pb2.FindCasesResponse]]:
+        """The cases of the person who has this very number, the one that they reached out about last
+        first. Only for a full number: nothing lists numbers. A liaison gets those of their agency only.
+        """
 
     @_abc_1.abstractmethod
     def WatchCases(
@@ -161,6 +195,16 @@ class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.AssignCaseResponse, _abc.Awaitable[_service_pb2.AssignCaseResponse]]:
         """Makes an agent the owner."""
+
+    @_abc_1.abstractmethod
+    def TriageCase(
+        self,
+        request: _service_pb2.TriageCaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.TriageCaseResponse, _abc.Awaitable[_service_pb2.TriageCaseResponse]]:
+        """Says which service a case is about, and so whose it is: what triage was unsure of is settled.
+        FAILED_PRECONDITION when the case is another agency's already.
+        """
 
     @_abc_1.abstractmethod
     def ResolveCase(
@@ -185,6 +229,16 @@ class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.AddCaseNoteResponse, _abc.Awaitable[_service_pb2.AddCaseNoteResponse]]:
         """Adds a note."""
+
+    @_abc_1.abstractmethod
+    def RevealPerson(
+        self,
+        request: _service_pb2.RevealPersonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.RevealPersonResponse, _abc.Awaitable[_service_pb2.RevealPersonResponse]]:
+        """The whole number of a case's person, for a reason that is recorded first. FAILED_PRECONDITION when
+        the person gave none, or it was erased.
+        """
 
     @_abc_1.abstractmethod
     def MergeCases(

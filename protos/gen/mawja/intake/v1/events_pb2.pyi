@@ -3,8 +3,10 @@
 isort:skip_file
 What intake states as fact. A record here is acknowledged to the sender only after Kafka has it."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mawja.common.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
@@ -111,6 +113,9 @@ class ContactAccepted(_message.Message):
     SEALED_HANDLE_FIELD_NUMBER: _builtins.int
     SEALED_TEXT_FIELD_NUMBER: _builtins.int
     SEALED_PLACE_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    EXERCISE_FIELD_NUMBER: _builtins.int
     contact_id: _builtins.str
     """UUIDv5 of source and idempotency key."""
     source: _builtins.str
@@ -155,6 +160,16 @@ class ContactAccepted(_message.Message):
     """What the person wrote or said, UTF-8, sealed; empty when there is none."""
     sealed_place: _builtins.bytes
     """Place in the person's words, sealed; empty when there is none."""
+    recorded: _builtins.bool
+    """Told afterwards, from records of calls that are over: nobody waits for an answer."""
+    @_builtins.property
+    def parts(self) -> Global___HeldParts:
+        """Of an SMS that came in parts: which of them are in the text; not set for any other contact."""
+
+    @_builtins.property
+    def exercise(self) -> _common_pb2.Exercise:
+        """An agent practises on it; not set for any other contact."""
+
     def __init__(
         self,
         *,
@@ -179,14 +194,48 @@ class ContactAccepted(_message.Message):
         sealed_handle: _builtins.bytes = ...,
         sealed_text: _builtins.bytes = ...,
         sealed_place: _builtins.bytes = ...,
+        parts: Global___HeldParts | None = ...,
+        recorded: _builtins.bool = ...,
+        exercise: _common_pb2.Exercise | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exercise", b"exercise", "parts", b"parts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "body_mac", b"body_mac", "channel", b"channel", "contact_id", b"contact_id", "drill", b"drill", "event_ms", b"event_ms", "handle", b"handle", "kind", b"kind", "language", b"language", "life_safety", b"life_safety", "line", b"line", "number_line", b"number_line", "party", b"party", "person", b"person", "sealed_handle", b"sealed_handle", "sealed_number", b"sealed_number", "sealed_place", b"sealed_place", "sealed_text", b"sealed_text", "source", b"source", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "body_mac", b"body_mac", "channel", b"channel", "contact_id", b"contact_id", "drill", b"drill", "event_ms", b"event_ms", "exercise", b"exercise", "handle", b"handle", "kind", b"kind", "language", b"language", "life_safety", b"life_safety", "line", b"line", "number_line", b"number_line", "parts", b"parts", "party", b"party", "person", b"person", "recorded", b"recorded", "sealed_handle", b"sealed_handle", "sealed_number", b"sealed_number", "sealed_place", b"sealed_place", "sealed_text", b"sealed_text", "source", b"source", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ContactAccepted: _TypeAlias = ContactAccepted  # noqa: Y015
+
+@_typing.final
+class HeldParts(_message.Message):
+    """Which parts of an SMS a contact holds. When it is not all of them, the others did not come in time:
+    a sign in the text (…) stands for each run of them, and if they come late they are another contact
+    of the same person.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    """How many parts the message has, 2 to 255."""
+    @_builtins.property
+    def held(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The places of those that are in the text, from 1, ascending."""
+
+    def __init__(
+        self,
+        *,
+        total: _builtins.int = ...,
+        held: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldParts: _TypeAlias = HeldParts  # noqa: Y015
 
 @_typing.final
 class CallEvent(_message.Message):

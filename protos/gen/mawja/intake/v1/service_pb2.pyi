@@ -43,6 +43,9 @@ class Contact(_message.Message):
     LIFE_SAFETY_FIELD_NUMBER: _builtins.int
     EVENT_MS_FIELD_NUMBER: _builtins.int
     DRILL_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    EXERCISE_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """System that submits, e.g. "avaya-dxb-1": lower-case letters, digits, '.', '-', '_', '/'."""
     idempotency_key: _builtins.str
@@ -77,6 +80,18 @@ class Contact(_message.Message):
     """When the person reached out: Unix time in milliseconds, not more than 5 minutes ahead."""
     drill: _builtins.bool
     """Made for a rehearsal. Callers with the role load-tester must set it."""
+    recorded: _builtins.bool
+    """Told afterwards, from records of calls that are over: it is counted, and nobody is written to
+    or called back because of it.
+    """
+    @_builtins.property
+    def parts(self) -> _events_pb2.HeldParts:
+        """Of an SMS that its source joined from parts: which of them are in the text."""
+
+    @_builtins.property
+    def exercise(self) -> _common_pb2.Exercise:
+        """An agent practises on it; only with `drill`."""
+
     def __init__(
         self,
         *,
@@ -97,10 +112,13 @@ class Contact(_message.Message):
         life_safety: _builtins.bool = ...,
         event_ms: _builtins.int = ...,
         drill: _builtins.bool = ...,
+        parts: _events_pb2.HeldParts | None = ...,
+        recorded: _builtins.bool = ...,
+        exercise: _common_pb2.Exercise | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exercise", b"exercise", "parts", b"parts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "channel", b"channel", "drill", b"drill", "event_ms", b"event_ms", "handle", b"handle", "idempotency_key", b"idempotency_key", "kind", b"kind", "language", b"language", "life_safety", b"life_safety", "line", b"line", "number", b"number", "party", b"party", "place", b"place", "source", b"source", "text", b"text", "topic", b"topic", "withheld", b"withheld"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "channel", b"channel", "drill", b"drill", "event_ms", b"event_ms", "exercise", b"exercise", "handle", b"handle", "idempotency_key", b"idempotency_key", "kind", b"kind", "language", b"language", "life_safety", b"life_safety", "line", b"line", "number", b"number", "parts", b"parts", "party", b"party", "place", b"place", "recorded", b"recorded", "source", b"source", "text", b"text", "topic", b"topic", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -512,6 +530,7 @@ class GetContactResponse(_message.Message):
     EVENT_MS_FIELD_NUMBER: _builtins.int
     ACCEPTED_MS_FIELD_NUMBER: _builtins.int
     MASKED_NUMBER_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
     contact_id: _builtins.str
     """UUID of the contact."""
     source: _builtins.str
@@ -538,6 +557,10 @@ class GetContactResponse(_message.Message):
     """When intake took it: Unix time in milliseconds."""
     masked_number: _builtins.str
     """The number with all but its country code and last two digits hidden; empty when withheld."""
+    @_builtins.property
+    def parts(self) -> _events_pb2.HeldParts:
+        """Of an SMS that came in parts: which of them are in the text; not set for any other contact."""
+
     def __init__(
         self,
         *,
@@ -554,10 +577,11 @@ class GetContactResponse(_message.Message):
         event_ms: _builtins.int = ...,
         accepted_ms: _builtins.int = ...,
         masked_number: _builtins.str = ...,
+        parts: _events_pb2.HeldParts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "channel", b"channel", "contact_id", b"contact_id", "drill", b"drill", "event_ms", b"event_ms", "kind", b"kind", "language", b"language", "life_safety", b"life_safety", "line", b"line", "masked_number", b"masked_number", "source", b"source", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "channel", b"channel", "contact_id", b"contact_id", "drill", b"drill", "event_ms", b"event_ms", "kind", b"kind", "language", b"language", "life_safety", b"life_safety", "line", b"line", "masked_number", b"masked_number", "parts", b"parts", "source", b"source", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

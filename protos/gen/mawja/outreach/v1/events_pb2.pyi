@@ -3,8 +3,10 @@
 isort:skip_file
 What outreach decides: who hears from us before they call again."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mawja.common.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
@@ -29,7 +31,15 @@ class _CallbackStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Callbac
     CALLBACK_STATE_DUE: _CallbackState.ValueType  # 1
     """Waits for an agent."""
     CALLBACK_STATE_WITHDRAWN: _CallbackState.ValueType  # 2
-    """No longer needed: the person was answered, or the case is resolved."""
+    """No longer needed: the person was answered, or the case is resolved. Final."""
+    CALLBACK_STATE_CLAIMED: _CallbackState.ValueType  # 3
+    """An agent has it, until `lease_until_ms`; then it is due again."""
+    CALLBACK_STATE_LATER: _CallbackState.ValueType  # 4
+    """Due again at `not_before_ms`: nobody answered, or the person was promised another time."""
+    CALLBACK_STATE_COMPLETED: _CallbackState.ValueType  # 5
+    """An agent spoke with the person. Final."""
+    CALLBACK_STATE_GIVEN_UP: _CallbackState.ValueType  # 6
+    """Nobody answered, as often as is tried, or an agent ended it; the person is told. Final."""
 
 class CallbackState(_CallbackState, metaclass=_CallbackStateEnumTypeWrapper):
     """State of a callback."""
@@ -39,8 +49,92 @@ CALLBACK_STATE_UNSPECIFIED: CallbackState.ValueType  # 0
 CALLBACK_STATE_DUE: CallbackState.ValueType  # 1
 """Waits for an agent."""
 CALLBACK_STATE_WITHDRAWN: CallbackState.ValueType  # 2
-"""No longer needed: the person was answered, or the case is resolved."""
+"""No longer needed: the person was answered, or the case is resolved. Final."""
+CALLBACK_STATE_CLAIMED: CallbackState.ValueType  # 3
+"""An agent has it, until `lease_until_ms`; then it is due again."""
+CALLBACK_STATE_LATER: CallbackState.ValueType  # 4
+"""Due again at `not_before_ms`: nobody answered, or the person was promised another time."""
+CALLBACK_STATE_COMPLETED: CallbackState.ValueType  # 5
+"""An agent spoke with the person. Final."""
+CALLBACK_STATE_GIVEN_UP: CallbackState.ValueType  # 6
+"""Nobody answered, as often as is tried, or an agent ended it; the person is told. Final."""
 Global___CallbackState: _TypeAlias = CallbackState  # noqa: Y015
+
+class _CallbackOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CallbackOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CallbackOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CALLBACK_OUTCOME_UNSPECIFIED: _CallbackOutcome.ValueType  # 0
+    """No call was completed."""
+    CALLBACK_OUTCOME_RESOLVED: _CallbackOutcome.ValueType  # 1
+    """The person's need is met."""
+    CALLBACK_OUTCOME_NEEDS_MORE: _CallbackOutcome.ValueType  # 2
+    """Somebody has to do more on the case."""
+
+class CallbackOutcome(_CallbackOutcome, metaclass=_CallbackOutcomeEnumTypeWrapper):
+    """What a call that was made back came to."""
+
+CALLBACK_OUTCOME_UNSPECIFIED: CallbackOutcome.ValueType  # 0
+"""No call was completed."""
+CALLBACK_OUTCOME_RESOLVED: CallbackOutcome.ValueType  # 1
+"""The person's need is met."""
+CALLBACK_OUTCOME_NEEDS_MORE: CallbackOutcome.ValueType  # 2
+"""Somebody has to do more on the case."""
+Global___CallbackOutcome: _TypeAlias = CallbackOutcome  # noqa: Y015
+
+class _Work:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WorkEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Work.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WORK_UNSPECIFIED: _Work.ValueType  # 0
+    """Real callers."""
+    WORK_DRILL: _Work.ValueType  # 1
+    """Callers of a drill that the centre takes part in."""
+    WORK_PRACTICE: _Work.ValueType  # 2
+    """Exercises for this very agent."""
+
+class Work(_Work, metaclass=_WorkEnumTypeWrapper):
+    """What an agent does with callbacks: each work has lists of its own, and no callback is in two."""
+
+WORK_UNSPECIFIED: Work.ValueType  # 0
+"""Real callers."""
+WORK_DRILL: Work.ValueType  # 1
+"""Callers of a drill that the centre takes part in."""
+WORK_PRACTICE: Work.ValueType  # 2
+"""Exercises for this very agent."""
+Global___Work: _TypeAlias = Work  # noqa: Y015
+
+class _HandOverState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HandOverStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HandOverState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HAND_OVER_STATE_UNSPECIFIED: _HandOverState.ValueType  # 0
+    """Nothing was handed over."""
+    HAND_OVER_STATE_OPEN: _HandOverState.ValueType  # 1
+    """Nobody has confirmed it: at `next_ms` the next one is told."""
+    HAND_OVER_STATE_CONFIRMED: _HandOverState.ValueType  # 2
+    """Somebody has it: they said so, took the case, or spoke with the person. Final."""
+    HAND_OVER_STATE_OVER: _HandOverState.ValueType  # 3
+    """The need was met before anybody said that they have it. Final."""
+
+class HandOverState(_HandOverState, metaclass=_HandOverStateEnumTypeWrapper):
+    """Who has what was handed over."""
+
+HAND_OVER_STATE_UNSPECIFIED: HandOverState.ValueType  # 0
+"""Nothing was handed over."""
+HAND_OVER_STATE_OPEN: HandOverState.ValueType  # 1
+"""Nobody has confirmed it: at `next_ms` the next one is told."""
+HAND_OVER_STATE_CONFIRMED: HandOverState.ValueType  # 2
+"""Somebody has it: they said so, took the case, or spoke with the person. Final."""
+HAND_OVER_STATE_OVER: HandOverState.ValueType  # 3
+"""The need was met before anybody said that they have it. Final."""
+Global___HandOverState: _TypeAlias = HandOverState  # noqa: Y015
 
 @_typing.final
 class MessageRequested(_message.Message):
@@ -65,12 +159,15 @@ class MessageRequested(_message.Message):
     ACCEPTED_MS_FIELD_NUMBER: _builtins.int
     SEALED_NUMBER_FIELD_NUMBER: _builtins.int
     SEALED_TEXT_FIELD_NUMBER: _builtins.int
+    SCORE_UNTIL_MS_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """UUIDv5 of case and step."""
     case_id: _builtins.str
     """The case."""
     step: _builtins.str
-    """Step of the case, e.g. "acknowledge", or "answer:" and the entry of the knowledge file."""
+    """Step of the case, e.g. "acknowledge", "answer:" and the entry of the knowledge file, or
+    "callback-promised:", the callback and the number of the promise.
+    """
     rule: _builtins.str
     """Rule that asked for it and the entries that it tells of, each with its version, e.g.
     "acknowledge@1" or "answer@1 schools-tomorrow@3".
@@ -95,9 +192,13 @@ class MessageRequested(_message.Message):
     """E.164 number, sealed."""
     sealed_text: _builtins.bytes
     """Text, UTF-8, sealed."""
+    score_until_ms: _builtins.int
+    """It asks how well the person was served, and a reply of one figure until then is the answer: Unix
+    time in milliseconds; 0: it does not.
+    """
     @_builtins.property
     def input(self) -> _common_pb2.Input:
-        """The record that caused it."""
+        """The record that caused it; not set when the state of a callback asks for it."""
 
     def __init__(
         self,
@@ -117,10 +218,11 @@ class MessageRequested(_message.Message):
         accepted_ms: _builtins.int = ...,
         sealed_number: _builtins.bytes = ...,
         sealed_text: _builtins.bytes = ...,
+        score_until_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "case_id", b"case_id", "drill", b"drill", "expires_ms", b"expires_ms", "input", b"input", "lane", b"lane", "language", b"language", "message_id", b"message_id", "person", b"person", "requested_ms", b"requested_ms", "rule", b"rule", "sealed_number", b"sealed_number", "sealed_text", b"sealed_text", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_ms", b"accepted_ms", "agency", b"agency", "case_id", b"case_id", "drill", b"drill", "expires_ms", b"expires_ms", "input", b"input", "lane", b"lane", "language", b"language", "message_id", b"message_id", "person", b"person", "requested_ms", b"requested_ms", "rule", b"rule", "score_until_ms", b"score_until_ms", "sealed_number", b"sealed_number", "sealed_text", b"sealed_text", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -151,6 +253,21 @@ class Callback(_message.Message):
     SEALED_NUMBER_FIELD_NUMBER: _builtins.int
     ABANDONED_MS_FIELD_NUMBER: _builtins.int
     SETTLED_MS_FIELD_NUMBER: _builtins.int
+    MOBILE_FIELD_NUMBER: _builtins.int
+    CLAIMED_BY_FIELD_NUMBER: _builtins.int
+    CLAIMED_MS_FIELD_NUMBER: _builtins.int
+    LEASE_UNTIL_MS_FIELD_NUMBER: _builtins.int
+    NOT_BEFORE_MS_FIELD_NUMBER: _builtins.int
+    TRIED_MS_FIELD_NUMBER: _builtins.int
+    PROMISED_FROM_MS_FIELD_NUMBER: _builtins.int
+    PROMISED_UNTIL_MS_FIELD_NUMBER: _builtins.int
+    PROMISES_FIELD_NUMBER: _builtins.int
+    MOVED_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    SEALED_NOTE_FIELD_NUMBER: _builtins.int
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    EXERCISE_FIELD_NUMBER: _builtins.int
+    PRACTISED_FIELD_NUMBER: _builtins.int
     callback_id: _builtins.str
     """UUIDv5 of the case and of the abandoned contact."""
     case_id: _builtins.str
@@ -187,11 +304,47 @@ class Callback(_message.Message):
     """
     settled_ms: _builtins.int
     """When the person was answered or the case resolved: Unix time in milliseconds, event time; 0
-    while due. An abandonment at or before it owes no new callback.
+    while open. An abandonment at or before it owes no new callback.
     """
+    mobile: _builtins.bool
+    """An SMS reaches the number."""
+    claimed_by: _builtins.str
+    """Token subject of the agent who has it, or had it last. Whoever claims it is shown the number."""
+    claimed_ms: _builtins.int
+    """When it was claimed last: Unix time in milliseconds; 0: never."""
+    lease_until_ms: _builtins.int
+    """While claimed, when the claim ends: Unix time in milliseconds; otherwise 0."""
+    not_before_ms: _builtins.int
+    """While it waits for later, when it is due again: Unix time in milliseconds; otherwise 0."""
+    promised_from_ms: _builtins.int
+    """The person was told that they are called from then: Unix time in milliseconds; 0: no promise."""
+    promised_until_ms: _builtins.int
+    """The end of the promised time: Unix time in milliseconds; 0: no promise."""
+    promises: _builtins.int
+    """How many times of calling were promised, the present one included."""
+    moved: _builtins.bool
+    """The present promise took the place of one that could not be kept. That is done once."""
+    outcome: Global___CallbackOutcome.ValueType
+    """What a completed call came to."""
+    sealed_note: _builtins.bytes
+    """What the agent noted when it ended, sealed as "note"."""
+    command_id: _builtins.str
+    """The last command that changed it: the same one again changes nothing."""
     @_builtins.property
     def input(self) -> _common_pb2.Input:
-        """The record that caused it."""
+        """The record that caused it; not set when time did (a claim's, a pause's or a promise's end)."""
+
+    @_builtins.property
+    def tried_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """When nobody answered a call back: Unix times in milliseconds, in order."""
+
+    @_builtins.property
+    def exercise(self) -> _common_pb2.Exercise:
+        """An agent practises on it, and nobody else gets it; not set for any other callback."""
+
+    @_builtins.property
+    def practised(self) -> Global___Practised:
+        """What the agent made of an exercise, once completed."""
 
     def __init__(
         self,
@@ -213,11 +366,274 @@ class Callback(_message.Message):
         sealed_number: _builtins.bytes = ...,
         abandoned_ms: _builtins.int = ...,
         settled_ms: _builtins.int = ...,
+        mobile: _builtins.bool = ...,
+        claimed_by: _builtins.str = ...,
+        claimed_ms: _builtins.int = ...,
+        lease_until_ms: _builtins.int = ...,
+        not_before_ms: _builtins.int = ...,
+        tried_ms: _abc.Iterable[_builtins.int] | None = ...,
+        promised_from_ms: _builtins.int = ...,
+        promised_until_ms: _builtins.int = ...,
+        promises: _builtins.int = ...,
+        moved: _builtins.bool = ...,
+        outcome: Global___CallbackOutcome.ValueType = ...,
+        sealed_note: _builtins.bytes = ...,
+        command_id: _builtins.str = ...,
+        exercise: _common_pb2.Exercise | None = ...,
+        practised: Global___Practised | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exercise", b"exercise", "input", b"input", "practised", b"practised"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned_ms", b"abandoned_ms", "agency", b"agency", "callback_id", b"callback_id", "case_id", b"case_id", "case_number", b"case_number", "decided_ms", b"decided_ms", "drill", b"drill", "input", b"input", "language", b"language", "life_safety", b"life_safety", "line", b"line", "person", b"person", "place_ms", b"place_ms", "sealed_number", b"sealed_number", "settled_ms", b"settled_ms", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned_ms", b"abandoned_ms", "agency", b"agency", "callback_id", b"callback_id", "case_id", b"case_id", "case_number", b"case_number", "claimed_by", b"claimed_by", "claimed_ms", b"claimed_ms", "command_id", b"command_id", "decided_ms", b"decided_ms", "drill", b"drill", "exercise", b"exercise", "input", b"input", "language", b"language", "lease_until_ms", b"lease_until_ms", "life_safety", b"life_safety", "line", b"line", "mobile", b"mobile", "moved", b"moved", "not_before_ms", b"not_before_ms", "outcome", b"outcome", "person", b"person", "place_ms", b"place_ms", "practised", b"practised", "promised_from_ms", b"promised_from_ms", "promised_until_ms", b"promised_until_ms", "promises", b"promises", "sealed_note", b"sealed_note", "sealed_number", b"sealed_number", "settled_ms", b"settled_ms", "state", b"state", "tried_ms", b"tried_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Callback: _TypeAlias = Callback  # noqa: Y015
+
+@_typing.final
+class Practised(_message.Message):
+    """What an agent made of an exercise."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    score: _builtins.int
+    """Of 100, as it was judged when it was completed."""
+    @_builtins.property
+    def answer(self) -> _common_pb2.Solution:
+        """What the agent took it for."""
+
+    def __init__(
+        self,
+        *,
+        answer: _common_pb2.Solution | None = ...,
+        score: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Practised: _TypeAlias = Practised  # noqa: Y015
+
+@_typing.final
+class WatchStep(_message.Message):
+    """What time asks of a playbook for one case."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAYBOOK_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    AT_MS_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
+    HELD_DUE_MS_FIELD_NUMBER: _builtins.int
+    HELD_UNTIL_MS_FIELD_NUMBER: _builtins.int
+    HELD_FOR_FIELD_NUMBER: _builtins.int
+    DUE_MS_FIELD_NUMBER: _builtins.int
+    LAPSED_FIELD_NUMBER: _builtins.int
+    playbook: _builtins.str
+    """Name of the playbook."""
+    count: _builtins.int
+    """How often it was its time."""
+    at_ms: _builtins.int
+    """When it was the last time: Unix time in milliseconds."""
+    withheld: _builtins.bool
+    """That time the person was not written to, because of the limits of the playbook; nothing more
+    comes of it.
+    """
+    held_due_ms: _builtins.int
+    """When the next one was due, which is put off: the agents have no room for the calls that it would
+    bring back. Unix time in milliseconds; 0: none is put off.
+    """
+    held_until_ms: _builtins.int
+    """Until when the last one that was put off may be sent; then it is left out."""
+    held_for: _builtins.str
+    """Why it was put off, in words; without personal data."""
+    due_ms: _builtins.int
+    """When the last one was due, where it was put off first; 0: it was not."""
+    lapsed: _builtins.bool
+    """The last one was put off until it was too late: it was not sent."""
+    def __init__(
+        self,
+        *,
+        playbook: _builtins.str = ...,
+        count: _builtins.int = ...,
+        at_ms: _builtins.int = ...,
+        withheld: _builtins.bool = ...,
+        held_due_ms: _builtins.int = ...,
+        held_until_ms: _builtins.int = ...,
+        held_for: _builtins.str = ...,
+        due_ms: _builtins.int = ...,
+        lapsed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "count", b"count", "due_ms", b"due_ms", "held_due_ms", b"held_due_ms", "held_for", b"held_for", "held_until_ms", b"held_until_ms", "lapsed", b"lapsed", "playbook", b"playbook", "withheld", b"withheld"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchStep: _TypeAlias = WatchStep  # noqa: Y015
+
+@_typing.final
+class HandOver(_message.Message):
+    """A life is in danger: a person must take the case now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    PLAYBOOK_FIELD_NUMBER: _builtins.int
+    SINCE_MS_FIELD_NUMBER: _builtins.int
+    TOLD_FIELD_NUMBER: _builtins.int
+    TOLD_TO_FIELD_NUMBER: _builtins.int
+    NEXT_MS_FIELD_NUMBER: _builtins.int
+    CONFIRMED_BY_FIELD_NUMBER: _builtins.int
+    CONFIRMED_MS_FIELD_NUMBER: _builtins.int
+    state: Global___HandOverState.ValueType
+    """State."""
+    playbook: _builtins.str
+    """Playbook that asked for it, with its version, e.g. "life-safety@1"."""
+    since_ms: _builtins.int
+    """When it was handed over: Unix time in milliseconds."""
+    told: _builtins.int
+    """How many were told so far, one after the other."""
+    told_to: _builtins.str
+    """Account of who was told last."""
+    next_ms: _builtins.int
+    """When the next one is told unless somebody confirms: Unix time in milliseconds; 0: it is over, or
+    it is a rehearsal of which everybody was told.
+    """
+    confirmed_by: _builtins.str
+    """Token subject of who has it; empty while nobody does, or when an agent's call took it."""
+    confirmed_ms: _builtins.int
+    """When: Unix time in milliseconds; 0: nobody has."""
+    def __init__(
+        self,
+        *,
+        state: Global___HandOverState.ValueType = ...,
+        playbook: _builtins.str = ...,
+        since_ms: _builtins.int = ...,
+        told: _builtins.int = ...,
+        told_to: _builtins.str = ...,
+        next_ms: _builtins.int = ...,
+        confirmed_by: _builtins.str = ...,
+        confirmed_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed_by", b"confirmed_by", "confirmed_ms", b"confirmed_ms", "next_ms", b"next_ms", "playbook", b"playbook", "since_ms", b"since_ms", "state", b"state", "told", b"told", "told_to", b"told_to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HandOver: _TypeAlias = HandOver  # noqa: Y015
+
+@_typing.final
+class Watch(_message.Message):
+    """Topic outreach.watch.v1, in the partition of the person: what outreach still watches a case for,
+    as it stands after each decision.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INPUT_FIELD_NUMBER: _builtins.int
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    CASE_NUMBER_FIELD_NUMBER: _builtins.int
+    PERSON_FIELD_NUMBER: _builtins.int
+    WAITING_SINCE_MS_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    HAND_OVER_FIELD_NUMBER: _builtins.int
+    LIFE_SAFETY_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    DRILL_FIELD_NUMBER: _builtins.int
+    MOBILE_FIELD_NUMBER: _builtins.int
+    DECIDED_MS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    SEALED_NUMBER_FIELD_NUMBER: _builtins.int
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    ASKS_FIELD_NUMBER: _builtins.int
+    case_id: _builtins.str
+    """The case."""
+    case_number: _builtins.str
+    """What people read to each other."""
+    person: _builtins.bytes
+    """Keyed hash of the person's number; empty when withheld."""
+    waiting_since_ms: _builtins.int
+    """Since when the person waits: Unix time in milliseconds; 0: not any more."""
+    life_safety: _builtins.bool
+    """A life is in danger."""
+    agency: _builtins.str
+    """Agency code."""
+    language: _builtins.str
+    """BCP 47 language."""
+    line: _builtins.str
+    """Line first dialled."""
+    channel: _common_pb2.Channel.ValueType
+    """How the first contact came."""
+    confidence: _builtins.float
+    """How sure it is whose case it is, 0 to 1."""
+    drill: _builtins.bool
+    """Made for a rehearsal."""
+    mobile: _builtins.bool
+    """An SMS reaches the number."""
+    decided_ms: _builtins.int
+    """When it was decided: Unix time in milliseconds."""
+    version: _builtins.int
+    """Number of decisions since the watch began; goes up by one with each."""
+    sealed_number: _builtins.bytes
+    """E.164 number, sealed."""
+    command_id: _builtins.str
+    """The last command that changed it: the same one again changes nothing."""
+    @_builtins.property
+    def input(self) -> _common_pb2.Input:
+        """The record that caused it; not set when time did."""
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___WatchStep]:
+        """What came of the waiting."""
+
+    @_builtins.property
+    def hand_over(self) -> Global___HandOver:
+        """What was handed over; not set when nothing was."""
+
+    @_builtins.property
+    def asks(self) -> _containers.RepeatedCompositeFieldContainer[Global___WatchStep]:
+        """What a met need asks for and was put off, until it was sent and can't be sent again, or is left
+        out. One that was not put off does not stand here.
+        """
+
+    def __init__(
+        self,
+        *,
+        input: _common_pb2.Input | None = ...,
+        case_id: _builtins.str = ...,
+        case_number: _builtins.str = ...,
+        person: _builtins.bytes = ...,
+        waiting_since_ms: _builtins.int = ...,
+        steps: _abc.Iterable[Global___WatchStep] | None = ...,
+        hand_over: Global___HandOver | None = ...,
+        life_safety: _builtins.bool = ...,
+        agency: _builtins.str = ...,
+        language: _builtins.str = ...,
+        line: _builtins.str = ...,
+        channel: _common_pb2.Channel.ValueType = ...,
+        confidence: _builtins.float = ...,
+        drill: _builtins.bool = ...,
+        mobile: _builtins.bool = ...,
+        decided_ms: _builtins.int = ...,
+        version: _builtins.int = ...,
+        sealed_number: _builtins.bytes = ...,
+        command_id: _builtins.str = ...,
+        asks: _abc.Iterable[Global___WatchStep] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hand_over", b"hand_over", "input", b"input"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "asks", b"asks", "case_id", b"case_id", "case_number", b"case_number", "channel", b"channel", "command_id", b"command_id", "confidence", b"confidence", "decided_ms", b"decided_ms", "drill", b"drill", "hand_over", b"hand_over", "input", b"input", "language", b"language", "life_safety", b"life_safety", "line", b"line", "mobile", b"mobile", "person", b"person", "sealed_number", b"sealed_number", "steps", b"steps", "version", b"version", "waiting_since_ms", b"waiting_since_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Watch: _TypeAlias = Watch  # noqa: Y015

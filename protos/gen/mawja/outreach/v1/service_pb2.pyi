@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from mawja.common.v1 import common_pb2 as _common_pb2
 from mawja.outreach.v1 import events_pb2 as _events_pb2
 import builtins as _builtins
 import sys
@@ -74,22 +75,30 @@ class ListCallbacksRequest(_message.Message):
     AGENCY_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MINE_FIELD_NUMBER: _builtins.int
+    WORK_FIELD_NUMBER: _builtins.int
     agency: _builtins.str
     """Only of this agency; empty: every agency that the caller may see."""
     page_size: _builtins.int
     """How many, 1 to 500; 0 means 50."""
     page_token: _builtins.str
     """Where the last page ended."""
+    mine: _builtins.bool
+    """The one that the caller has claimed instead of those that are due; nothing else is asked then."""
+    work: _events_pb2.Work.ValueType
+    """Of this work; of practice the caller's own, whatever the agency."""
     def __init__(
         self,
         *,
         agency: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        mine: _builtins.bool = ...,
+        work: _events_pb2.Work.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "mine", b"mine", "page_size", b"page_size", "page_token", b"page_token", "work", b"work"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -122,3 +131,614 @@ class ListCallbacksResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCallbacksResponse: _TypeAlias = ListCallbacksResponse  # noqa: Y015
+
+@_typing.final
+class WatchCallbacksRequest(_message.Message):
+    """Asks how many wait."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCIES_FIELD_NUMBER: _builtins.int
+    WORK_FIELD_NUMBER: _builtins.int
+    work: _events_pb2.Work.ValueType
+    """Of this work: real callers or those of drills. Practice is not counted."""
+    @_builtins.property
+    def agencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Agencies, each counted by itself; empty: all that the caller may see, together."""
+
+    def __init__(
+        self,
+        *,
+        agencies: _abc.Iterable[_builtins.str] | None = ...,
+        work: _events_pb2.Work.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agencies", b"agencies", "work", b"work"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchCallbacksRequest: _TypeAlias = WatchCallbacksRequest  # noqa: Y015
+
+@_typing.final
+class WatchCallbacksResponse(_message.Message):
+    """How many wait."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DUE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def due(self) -> _containers.RepeatedCompositeFieldContainer[Global___DueCallbacks]:
+        """By agency, in the order in which they were asked for."""
+
+    def __init__(
+        self,
+        *,
+        due: _abc.Iterable[Global___DueCallbacks] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due", b"due"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchCallbacksResponse: _TypeAlias = WatchCallbacksResponse  # noqa: Y015
+
+@_typing.final
+class DueCallbacks(_message.Message):
+    """How many wait to be called."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    """Agency code; empty: all."""
+    count: _builtins.int
+    """Callbacks that are due."""
+    def __init__(
+        self,
+        *,
+        agency: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DueCallbacks: _TypeAlias = DueCallbacks  # noqa: Y015
+
+@_typing.final
+class ClaimCallbackRequest(_message.Message):
+    """Asks for a callback to make."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLBACK_ID_FIELD_NUMBER: _builtins.int
+    LANGUAGES_FIELD_NUMBER: _builtins.int
+    AGENCIES_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    WORK_FIELD_NUMBER: _builtins.int
+    callback_id: _builtins.str
+    """This one; empty: the one that comes first of those below."""
+    work: _events_pb2.Work.ValueType
+    """What the agent does now. Work is never mixed: who has a callback of another work is refused
+    until it is ended or given back. Of practice one gets one's own exercises, whatever the agencies
+    and lines.
+    """
+    @_builtins.property
+    def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Languages that the agent speaks (ISO 639); a person whose language nobody knows speaks any.
+        Empty: any.
+        """
+
+    @_builtins.property
+    def agencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Agencies that the agent serves; empty: any that the caller may see."""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Lines that the agent serves; empty: any."""
+
+    def __init__(
+        self,
+        *,
+        callback_id: _builtins.str = ...,
+        languages: _abc.Iterable[_builtins.str] | None = ...,
+        agencies: _abc.Iterable[_builtins.str] | None = ...,
+        lines: _abc.Iterable[_builtins.str] | None = ...,
+        work: _events_pb2.Work.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agencies", b"agencies", "callback_id", b"callback_id", "languages", b"languages", "lines", b"lines", "work", b"work"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClaimCallbackRequest: _TypeAlias = ClaimCallbackRequest  # noqa: Y015
+
+@_typing.final
+class ClaimCallbackResponse(_message.Message):
+    """A callback to make, or nothing for now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLBACK_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
+    number: _builtins.str
+    """The number to call (E.164), shown to who has claimed it only; empty when it was erased."""
+    held: _builtins.bool
+    """The agent had it already."""
+    retry_after_ms: _builtins.int
+    """When none is due, how long to wait before asking again, in milliseconds."""
+    @_builtins.property
+    def callback(self) -> _events_pb2.Callback:
+        """The callback; not set when none is due. Sealed fields are left out."""
+
+    def __init__(
+        self,
+        *,
+        callback: _events_pb2.Callback | None = ...,
+        number: _builtins.str = ...,
+        held: _builtins.bool = ...,
+        retry_after_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback", "held", b"held", "number", b"number", "retry_after_ms", b"retry_after_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClaimCallbackResponse: _TypeAlias = ClaimCallbackResponse  # noqa: Y015
+
+@_typing.final
+class ExtendClaimRequest(_message.Message):
+    """Asks to have a callback for longer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CALLBACK_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller: the same request again changes nothing."""
+    callback_id: _builtins.str
+    """UUID of the callback."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        callback_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback_id", b"callback_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendClaimRequest: _TypeAlias = ExtendClaimRequest  # noqa: Y015
+
+@_typing.final
+class ExtendClaimResponse(_message.Message):
+    """The callback afterwards."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLBACK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def callback(self) -> _events_pb2.Callback:
+        """As it stands. Sealed fields are left out."""
+
+    def __init__(
+        self,
+        *,
+        callback: _events_pb2.Callback | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendClaimResponse: _TypeAlias = ExtendClaimResponse  # noqa: Y015
+
+@_typing.final
+class CompleteCallbackRequest(_message.Message):
+    """Says that the call was made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CALLBACK_ID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller: the same request again changes nothing."""
+    callback_id: _builtins.str
+    """UUID of the callback."""
+    outcome: _events_pb2.CallbackOutcome.ValueType
+    """What it came to."""
+    note: _builtins.str
+    """What is to be remembered; stored sealed."""
+    @_builtins.property
+    def answer(self) -> _common_pb2.Solution:
+        """What the agent takes an exercise for; required for exercises, refused for any other callback."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        callback_id: _builtins.str = ...,
+        outcome: _events_pb2.CallbackOutcome.ValueType = ...,
+        note: _builtins.str = ...,
+        answer: _common_pb2.Solution | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "callback_id", b"callback_id", "note", b"note", "outcome", b"outcome", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompleteCallbackRequest: _TypeAlias = CompleteCallbackRequest  # noqa: Y015
+
+@_typing.final
+class CompleteCallbackResponse(_message.Message):
+    """The callback afterwards."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLBACK_FIELD_NUMBER: _builtins.int
+    FEEDBACK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def callback(self) -> _events_pb2.Callback:
+        """As it stands. Sealed fields are left out."""
+
+    @_builtins.property
+    def feedback(self) -> Global___Feedback:
+        """Of an exercise: how it was done."""
+
+    def __init__(
+        self,
+        *,
+        callback: _events_pb2.Callback | None = ...,
+        feedback: Global___Feedback | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback", "feedback", b"feedback"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback", "feedback", b"feedback"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompleteCallbackResponse: _TypeAlias = CompleteCallbackResponse  # noqa: Y015
+
+@_typing.final
+class Feedback(_message.Message):
+    """How an exercise was done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCORE_FIELD_NUMBER: _builtins.int
+    JUDGED_FIELD_NUMBER: _builtins.int
+    SOLUTION_FIELD_NUMBER: _builtins.int
+    HANDLING_MS_FIELD_NUMBER: _builtins.int
+    score: _builtins.int
+    """Of 100."""
+    handling_ms: _builtins.int
+    """How long the agent had it, in milliseconds; 4 minutes are the centre's promise."""
+    @_builtins.property
+    def judged(self) -> _containers.RepeatedCompositeFieldContainer[Global___Judged]:
+        """Each thing that was judged."""
+
+    @_builtins.property
+    def solution(self) -> _common_pb2.Solution:
+        """What was right; the procedure is the catalogue's (DedupService.GetCatalogue)."""
+
+    def __init__(
+        self,
+        *,
+        score: _builtins.int = ...,
+        judged: _abc.Iterable[Global___Judged] | None = ...,
+        solution: _common_pb2.Solution | None = ...,
+        handling_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["solution", b"solution"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["handling_ms", b"handling_ms", "judged", b"judged", "score", b"score", "solution", b"solution"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Feedback: _TypeAlias = Feedback  # noqa: Y015
+
+@_typing.final
+class Judged(_message.Message):
+    """One thing that was judged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHAT_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    MOST_FIELD_NUMBER: _builtins.int
+    what: _builtins.str
+    """agency, topic or life_safety."""
+    points: _builtins.int
+    """Points for it."""
+    most: _builtins.int
+    """Points for it at most."""
+    def __init__(
+        self,
+        *,
+        what: _builtins.str = ...,
+        points: _builtins.int = ...,
+        most: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["most", b"most", "points", b"points", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Judged: _TypeAlias = Judged  # noqa: Y015
+
+@_typing.final
+class ListPracticeRequest(_message.Message):
+    """Asks for what agents practised."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    agent: _builtins.str
+    """Token subject of one agent; empty: the caller's own, or everybody's for who is no agent. Others'
+    are shown to coordinators and auditors only.
+    """
+    page_size: _builtins.int
+    """How many, 1 to 500; 0 means 50."""
+    def __init__(
+        self,
+        *,
+        agent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPracticeRequest: _TypeAlias = ListPracticeRequest  # noqa: Y015
+
+@_typing.final
+class ListPracticeResponse(_message.Message):
+    """What agents practised."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRACTISED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def practised(self) -> _containers.RepeatedCompositeFieldContainer[Global___Practice]:
+        """The latest first."""
+
+    def __init__(
+        self,
+        *,
+        practised: _abc.Iterable[Global___Practice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["practised", b"practised"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPracticeResponse: _TypeAlias = ListPracticeResponse  # noqa: Y015
+
+@_typing.final
+class Practice(_message.Message):
+    """One exercise that an agent completed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    DIFFICULTY_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    HANDLING_MS_FIELD_NUMBER: _builtins.int
+    COMPLETED_MS_FIELD_NUMBER: _builtins.int
+    agent: _builtins.str
+    """Token subject of the agent."""
+    code: _builtins.str
+    """Which exercise."""
+    language: _builtins.str
+    """BCP 47 language."""
+    difficulty: _builtins.int
+    """How hard it was, 1 to 3."""
+    score: _builtins.int
+    """Of 100."""
+    handling_ms: _builtins.int
+    """How long the agent had it, in milliseconds."""
+    completed_ms: _builtins.int
+    """When it was completed: Unix time in milliseconds."""
+    def __init__(
+        self,
+        *,
+        agent: _builtins.str = ...,
+        code: _builtins.str = ...,
+        language: _builtins.str = ...,
+        difficulty: _builtins.int = ...,
+        score: _builtins.int = ...,
+        handling_ms: _builtins.int = ...,
+        completed_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "code", b"code", "completed_ms", b"completed_ms", "difficulty", b"difficulty", "handling_ms", b"handling_ms", "language", b"language", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Practice: _TypeAlias = Practice  # noqa: Y015
+
+@_typing.final
+class ReportNoAnswerRequest(_message.Message):
+    """Says that nobody answered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CALLBACK_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller: the same request again changes nothing."""
+    callback_id: _builtins.str
+    """UUID of the callback."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        callback_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback_id", b"callback_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportNoAnswerRequest: _TypeAlias = ReportNoAnswerRequest  # noqa: Y015
+
+@_typing.final
+class ReportNoAnswerResponse(_message.Message):
+    """The callback afterwards."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLBACK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def callback(self) -> _events_pb2.Callback:
+        """As it stands. Sealed fields are left out."""
+
+    def __init__(
+        self,
+        *,
+        callback: _events_pb2.Callback | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportNoAnswerResponse: _TypeAlias = ReportNoAnswerResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseCallbackRequest(_message.Message):
+    """Gives a callback back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CALLBACK_ID_FIELD_NUMBER: _builtins.int
+    PROMISED_FROM_MS_FIELD_NUMBER: _builtins.int
+    PROMISED_UNTIL_MS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller: the same request again changes nothing."""
+    callback_id: _builtins.str
+    """UUID of the callback."""
+    promised_from_ms: _builtins.int
+    """The person was promised a call from then: Unix time in milliseconds; 0: no promise."""
+    promised_until_ms: _builtins.int
+    """The end of the promised time: Unix time in milliseconds; 0: no promise."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        callback_id: _builtins.str = ...,
+        promised_from_ms: _builtins.int = ...,
+        promised_until_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback_id", b"callback_id", "promised_from_ms", b"promised_from_ms", "promised_until_ms", b"promised_until_ms", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseCallbackRequest: _TypeAlias = ReleaseCallbackRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseCallbackResponse(_message.Message):
+    """The callback afterwards."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLBACK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def callback(self) -> _events_pb2.Callback:
+        """As it stands. Sealed fields are left out."""
+
+    def __init__(
+        self,
+        *,
+        callback: _events_pb2.Callback | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseCallbackResponse: _TypeAlias = ReleaseCallbackResponse  # noqa: Y015
+
+@_typing.final
+class GiveUpCallbackRequest(_message.Message):
+    """Ends a callback without a call."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CALLBACK_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller: the same request again changes nothing."""
+    callback_id: _builtins.str
+    """UUID of the callback."""
+    reason: _builtins.str
+    """Why; stored sealed."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        callback_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback_id", b"callback_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GiveUpCallbackRequest: _TypeAlias = GiveUpCallbackRequest  # noqa: Y015
+
+@_typing.final
+class GiveUpCallbackResponse(_message.Message):
+    """The callback afterwards."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLBACK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def callback(self) -> _events_pb2.Callback:
+        """As it stands. Sealed fields are left out."""
+
+    def __init__(
+        self,
+        *,
+        callback: _events_pb2.Callback | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GiveUpCallbackResponse: _TypeAlias = GiveUpCallbackResponse  # noqa: Y015

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from mawja.outreach.v1 import proposals_pb2 as mawja_dot_outreach_dot_v1_dot_proposals__pb2
 from mawja.outreach.v1 import service_pb2 as mawja_dot_outreach_dot_v1_dot_service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -26,7 +27,11 @@ if _version_not_supported:
 
 
 class OutreachServiceStub:
-    """Shows callbacks. Errors: NOT_FOUND; UNAVAILABLE while the view is being rebuilt.
+    """Shows callbacks, and carries what agents do with them to the owner of the person's partition.
+
+    An agent has one callback at a time. Errors: NOT_FOUND; FAILED_PRECONDITION when its state or
+    holder does not allow it; UNAVAILABLE while the view is being rebuilt, or when the outcome is not
+    known yet: ask again, with the same request_id where there is one.
     """
 
     def __init__(self, channel):
@@ -45,10 +50,84 @@ class OutreachServiceStub:
                 request_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ListCallbacksRequest.SerializeToString,
                 response_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ListCallbacksResponse.FromString,
                 _registered_method=True)
+        self.WatchCallbacks = channel.unary_stream(
+                '/mawja.outreach.v1.OutreachService/WatchCallbacks',
+                request_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.WatchCallbacksRequest.SerializeToString,
+                response_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.WatchCallbacksResponse.FromString,
+                _registered_method=True)
+        self.ClaimCallback = channel.unary_unary(
+                '/mawja.outreach.v1.OutreachService/ClaimCallback',
+                request_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ClaimCallbackRequest.SerializeToString,
+                response_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ClaimCallbackResponse.FromString,
+                _registered_method=True)
+        self.ExtendClaim = channel.unary_unary(
+                '/mawja.outreach.v1.OutreachService/ExtendClaim',
+                request_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ExtendClaimRequest.SerializeToString,
+                response_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ExtendClaimResponse.FromString,
+                _registered_method=True)
+        self.CompleteCallback = channel.unary_unary(
+                '/mawja.outreach.v1.OutreachService/CompleteCallback',
+                request_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.CompleteCallbackRequest.SerializeToString,
+                response_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.CompleteCallbackResponse.FromString,
+                _registered_method=True)
+        self.ReportNoAnswer = channel.unary_unary(
+                '/mawja.outreach.v1.OutreachService/ReportNoAnswer',
+                request_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ReportNoAnswerRequest.SerializeToString,
+                response_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ReportNoAnswerResponse.FromString,
+                _registered_method=True)
+        self.ReleaseCallback = channel.unary_unary(
+                '/mawja.outreach.v1.OutreachService/ReleaseCallback',
+                request_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ReleaseCallbackRequest.SerializeToString,
+                response_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ReleaseCallbackResponse.FromString,
+                _registered_method=True)
+        self.GiveUpCallback = channel.unary_unary(
+                '/mawja.outreach.v1.OutreachService/GiveUpCallback',
+                request_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.GiveUpCallbackRequest.SerializeToString,
+                response_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.GiveUpCallbackResponse.FromString,
+                _registered_method=True)
+        self.ListPractice = channel.unary_unary(
+                '/mawja.outreach.v1.OutreachService/ListPractice',
+                request_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ListPracticeRequest.SerializeToString,
+                response_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ListPracticeResponse.FromString,
+                _registered_method=True)
+        self.GetProposal = channel.unary_unary(
+                '/mawja.outreach.v1.OutreachService/GetProposal',
+                request_serializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.GetProposalRequest.SerializeToString,
+                response_deserializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.GetProposalResponse.FromString,
+                _registered_method=True)
+        self.ListProposals = channel.unary_unary(
+                '/mawja.outreach.v1.OutreachService/ListProposals',
+                request_serializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.ListProposalsRequest.SerializeToString,
+                response_deserializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.ListProposalsResponse.FromString,
+                _registered_method=True)
+        self.WatchProposals = channel.unary_stream(
+                '/mawja.outreach.v1.OutreachService/WatchProposals',
+                request_serializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.WatchProposalsRequest.SerializeToString,
+                response_deserializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.WatchProposalsResponse.FromString,
+                _registered_method=True)
+        self.AcceptProposal = channel.unary_unary(
+                '/mawja.outreach.v1.OutreachService/AcceptProposal',
+                request_serializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.AcceptProposalRequest.SerializeToString,
+                response_deserializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.AcceptProposalResponse.FromString,
+                _registered_method=True)
+        self.EditProposal = channel.unary_unary(
+                '/mawja.outreach.v1.OutreachService/EditProposal',
+                request_serializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.EditProposalRequest.SerializeToString,
+                response_deserializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.EditProposalResponse.FromString,
+                _registered_method=True)
+        self.DeclineProposal = channel.unary_unary(
+                '/mawja.outreach.v1.OutreachService/DeclineProposal',
+                request_serializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.DeclineProposalRequest.SerializeToString,
+                response_deserializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.DeclineProposalResponse.FromString,
+                _registered_method=True)
 
 
 class OutreachServiceServicer:
-    """Shows callbacks. Errors: NOT_FOUND; UNAVAILABLE while the view is being rebuilt.
+    """Shows callbacks, and carries what agents do with them to the owner of the person's partition.
+
+    An agent has one callback at a time. Errors: NOT_FOUND; FAILED_PRECONDITION when its state or
+    holder does not allow it; UNAVAILABLE while the view is being rebuilt, or when the outcome is not
+    known yet: ask again, with the same request_id where there is one.
     """
 
     def GetCallback(self, request, context):
@@ -60,6 +139,106 @@ class OutreachServiceServicer:
 
     def ListCallbacks(self, request, context):
         """Callbacks that are due: life-safety first, then by the caller's place, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchCallbacks(self, request, context):
+        """How many wait to be called, now and whenever that changes, at most once a second.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClaimCallback(self, request, context):
+        """Gives the agent the callback that comes first, or one by id, with the number to call. An agent
+        who has one gets the same one again: asking twice claims nothing twice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExtendClaim(self, request, context):
+        """Lengthens the claim while the call lasts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompleteCallback(self, request, context):
+        """The agent spoke with the person.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportNoAnswer(self, request, context):
+        """Nobody answered: due again at another time of day, or given up after so many tries.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseCallback(self, request, context):
+        """Gives it back: due again at its old place, or at the time that the person asked for. A
+        coordinator takes it from anybody.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GiveUpCallback(self, request, context):
+        """Ends it without a call; the person is told by message how to reach us.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPractice(self, request, context):
+        """What agents practised, with scores: their own to agents, everybody's to coordinators and auditors.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProposal(self, request, context):
+        """One proposal.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProposals(self, request, context):
+        """Proposals, the latest first. A liaison sees those of their own agency only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchProposals(self, request, context):
+        """Those that wait for a coordinator, then every one that is made or changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcceptProposal(self, request, context):
+        """Has broadcast make a draft of it, in the caller's name: somebody else must approve that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditProposal(self, request, context):
+        """Changes what it suggests: words, audience, name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeclineProposal(self, request, context):
+        """Not this: of these bursts nothing more is proposed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,6 +257,76 @@ def add_OutreachServiceServicer_to_server(servicer, server):
                     request_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ListCallbacksRequest.FromString,
                     response_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ListCallbacksResponse.SerializeToString,
             ),
+            'WatchCallbacks': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchCallbacks,
+                    request_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.WatchCallbacksRequest.FromString,
+                    response_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.WatchCallbacksResponse.SerializeToString,
+            ),
+            'ClaimCallback': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClaimCallback,
+                    request_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ClaimCallbackRequest.FromString,
+                    response_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ClaimCallbackResponse.SerializeToString,
+            ),
+            'ExtendClaim': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtendClaim,
+                    request_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ExtendClaimRequest.FromString,
+                    response_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ExtendClaimResponse.SerializeToString,
+            ),
+            'CompleteCallback': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompleteCallback,
+                    request_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.CompleteCallbackRequest.FromString,
+                    response_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.CompleteCallbackResponse.SerializeToString,
+            ),
+            'ReportNoAnswer': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportNoAnswer,
+                    request_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ReportNoAnswerRequest.FromString,
+                    response_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ReportNoAnswerResponse.SerializeToString,
+            ),
+            'ReleaseCallback': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseCallback,
+                    request_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ReleaseCallbackRequest.FromString,
+                    response_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ReleaseCallbackResponse.SerializeToString,
+            ),
+            'GiveUpCallback': grpc.unary_unary_rpc_method_handler(
+                    servicer.GiveUpCallback,
+                    request_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.GiveUpCallbackRequest.FromString,
+                    response_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.GiveUpCallbackResponse.SerializeToString,
+            ),
+            'ListPractice': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPractice,
+                    request_deserializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ListPracticeRequest.FromString,
+                    response_serializer=mawja_dot_outreach_dot_v1_dot_service__pb2.ListPracticeResponse.SerializeToString,
+            ),
+            'GetProposal': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProposal,
+                    request_deserializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.GetProposalRequest.FromString,
+                    response_serializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.GetProposalResponse.SerializeToString,
+            ),
+            'ListProposals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProposals,
+                    request_deserializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.ListProposalsRequest.FromString,
+                    response_serializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.ListProposalsResponse.SerializeToString,
+            ),
+            'WatchProposals': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchProposals,
+                    request_deserializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.WatchProposalsRequest.FromString,
+                    response_serializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.WatchProposalsResponse.SerializeToString,
+            ),
+            'AcceptProposal': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptProposal,
+                    request_deserializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.AcceptProposalRequest.FromString,
+                    response_serializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.AcceptProposalResponse.SerializeToString,
+            ),
+            'EditProposal': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditProposal,
+                    request_deserializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.EditProposalRequest.FromString,
+                    response_serializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.EditProposalResponse.SerializeToString,
+            ),
+            'DeclineProposal': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeclineProposal,
+                    request_deserializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.DeclineProposalRequest.FromString,
+                    response_serializer=mawja_dot_outreach_dot_v1_dot_proposals__pb2.DeclineProposalResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'mawja.outreach.v1.OutreachService', rpc_method_handlers)
@@ -87,7 +336,11 @@ def add_OutreachServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OutreachService:
-    """Shows callbacks. Errors: NOT_FOUND; UNAVAILABLE while the view is being rebuilt.
+    """Shows callbacks, and carries what agents do with them to the owner of the person's partition.
+
+    An agent has one callback at a time. Errors: NOT_FOUND; FAILED_PRECONDITION when its state or
+    holder does not allow it; UNAVAILABLE while the view is being rebuilt, or when the outcome is not
+    known yet: ask again, with the same request_id where there is one.
     """
 
     @staticmethod
@@ -134,6 +387,384 @@ class OutreachService:
             '/mawja.outreach.v1.OutreachService/ListCallbacks',
             mawja_dot_outreach_dot_v1_dot_service__pb2.ListCallbacksRequest.SerializeToString,
             mawja_dot_outreach_dot_v1_dot_service__pb2.ListCallbacksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchCallbacks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mawja.outreach.v1.OutreachService/WatchCallbacks',
+            mawja_dot_outreach_dot_v1_dot_service__pb2.WatchCallbacksRequest.SerializeToString,
+            mawja_dot_outreach_dot_v1_dot_service__pb2.WatchCallbacksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClaimCallback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.outreach.v1.OutreachService/ClaimCallback',
+            mawja_dot_outreach_dot_v1_dot_service__pb2.ClaimCallbackRequest.SerializeToString,
+            mawja_dot_outreach_dot_v1_dot_service__pb2.ClaimCallbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtendClaim(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.outreach.v1.OutreachService/ExtendClaim',
+            mawja_dot_outreach_dot_v1_dot_service__pb2.ExtendClaimRequest.SerializeToString,
+            mawja_dot_outreach_dot_v1_dot_service__pb2.ExtendClaimResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompleteCallback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.outreach.v1.OutreachService/CompleteCallback',
+            mawja_dot_outreach_dot_v1_dot_service__pb2.CompleteCallbackRequest.SerializeToString,
+            mawja_dot_outreach_dot_v1_dot_service__pb2.CompleteCallbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportNoAnswer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.outreach.v1.OutreachService/ReportNoAnswer',
+            mawja_dot_outreach_dot_v1_dot_service__pb2.ReportNoAnswerRequest.SerializeToString,
+            mawja_dot_outreach_dot_v1_dot_service__pb2.ReportNoAnswerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseCallback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.outreach.v1.OutreachService/ReleaseCallback',
+            mawja_dot_outreach_dot_v1_dot_service__pb2.ReleaseCallbackRequest.SerializeToString,
+            mawja_dot_outreach_dot_v1_dot_service__pb2.ReleaseCallbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GiveUpCallback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.outreach.v1.OutreachService/GiveUpCallback',
+            mawja_dot_outreach_dot_v1_dot_service__pb2.GiveUpCallbackRequest.SerializeToString,
+            mawja_dot_outreach_dot_v1_dot_service__pb2.GiveUpCallbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPractice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.outreach.v1.OutreachService/ListPractice',
+            mawja_dot_outreach_dot_v1_dot_service__pb2.ListPracticeRequest.SerializeToString,
+            mawja_dot_outreach_dot_v1_dot_service__pb2.ListPracticeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProposal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.outreach.v1.OutreachService/GetProposal',
+            mawja_dot_outreach_dot_v1_dot_proposals__pb2.GetProposalRequest.SerializeToString,
+            mawja_dot_outreach_dot_v1_dot_proposals__pb2.GetProposalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProposals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.outreach.v1.OutreachService/ListProposals',
+            mawja_dot_outreach_dot_v1_dot_proposals__pb2.ListProposalsRequest.SerializeToString,
+            mawja_dot_outreach_dot_v1_dot_proposals__pb2.ListProposalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchProposals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mawja.outreach.v1.OutreachService/WatchProposals',
+            mawja_dot_outreach_dot_v1_dot_proposals__pb2.WatchProposalsRequest.SerializeToString,
+            mawja_dot_outreach_dot_v1_dot_proposals__pb2.WatchProposalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptProposal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.outreach.v1.OutreachService/AcceptProposal',
+            mawja_dot_outreach_dot_v1_dot_proposals__pb2.AcceptProposalRequest.SerializeToString,
+            mawja_dot_outreach_dot_v1_dot_proposals__pb2.AcceptProposalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditProposal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.outreach.v1.OutreachService/EditProposal',
+            mawja_dot_outreach_dot_v1_dot_proposals__pb2.EditProposalRequest.SerializeToString,
+            mawja_dot_outreach_dot_v1_dot_proposals__pb2.EditProposalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeclineProposal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.outreach.v1.OutreachService/DeclineProposal',
+            mawja_dot_outreach_dot_v1_dot_proposals__pb2.DeclineProposalRequest.SerializeToString,
+            mawja_dot_outreach_dot_v1_dot_proposals__pb2.DeclineProposalResponse.FromString,
             options,
             channel_credentials,
             insecure,

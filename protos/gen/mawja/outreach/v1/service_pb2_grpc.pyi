@@ -5,6 +5,7 @@ Outreach: what the centre does before people call again."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from mawja.outreach.v1 import proposals_pb2 as _proposals_pb2
 from mawja.outreach.v1 import service_pb2 as _service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -27,7 +28,12 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OutreachServiceStub:
-    """Shows callbacks. Errors: NOT_FOUND; UNAVAILABLE while the view is being rebuilt."""
+    """Shows callbacks, and carries what agents do with them to the owner of the person's partition.
+
+    An agent has one callback at a time. Errors: NOT_FOUND; FAILED_PRECONDITION when its state or
+    holder does not allow it; UNAVAILABLE while the view is being rebuilt, or when the outcome is not
+    known yet: ask again, with the same request_id where there is one.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -37,19 +43,93 @@ class OutreachServiceStub:
     """One callback."""
     ListCallbacks: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListCallbacksRequest, _service_pb2.ListCallbacksResponse]
     """Callbacks that are due: life-safety first, then by the caller's place, oldest first."""
+    WatchCallbacks: _grpc.UnaryStreamMultiCallable[_service_pb2.WatchCallbacksRequest, _service_pb2.WatchCallbacksResponse]
+    """How many wait to be called, now and whenever that changes, at most once a second."""
+    ClaimCallback: _grpc.UnaryUnaryMultiCallable[_service_pb2.ClaimCallbackRequest, _service_pb2.ClaimCallbackResponse]
+    """Gives the agent the callback that comes first, or one by id, with the number to call. An agent
+    who has one gets the same one again: asking twice claims nothing twice.
+    """
+    ExtendClaim: _grpc.UnaryUnaryMultiCallable[_service_pb2.ExtendClaimRequest, _service_pb2.ExtendClaimResponse]
+    """Lengthens the claim while the call lasts."""
+    CompleteCallback: _grpc.UnaryUnaryMultiCallable[_service_pb2.CompleteCallbackRequest, _service_pb2.CompleteCallbackResponse]
+    """The agent spoke with the person."""
+    ReportNoAnswer: _grpc.UnaryUnaryMultiCallable[_service_pb2.ReportNoAnswerRequest, _service_pb2.ReportNoAnswerResponse]
+    """Nobody answered: due again at another time of day, or given up after so many tries."""
+    ReleaseCallback: _grpc.UnaryUnaryMultiCallable[_service_pb2.ReleaseCallbackRequest, _service_pb2.ReleaseCallbackResponse]
+    """Gives it back: due again at its old place, or at the time that the person asked for. A
+    coordinator takes it from anybody.
+    """
+    GiveUpCallback: _grpc.UnaryUnaryMultiCallable[_service_pb2.GiveUpCallbackRequest, _service_pb2.GiveUpCallbackResponse]
+    """Ends it without a call; the person is told by message how to reach us."""
+    ListPractice: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListPracticeRequest, _service_pb2.ListPracticeResponse]
+    """What agents practised, with scores: their own to agents, everybody's to coordinators and auditors."""
+    GetProposal: _grpc.UnaryUnaryMultiCallable[_proposals_pb2.GetProposalRequest, _proposals_pb2.GetProposalResponse]
+    """One proposal."""
+    ListProposals: _grpc.UnaryUnaryMultiCallable[_proposals_pb2.ListProposalsRequest, _proposals_pb2.ListProposalsResponse]
+    """Proposals, the latest first. A liaison sees those of their own agency only."""
+    WatchProposals: _grpc.UnaryStreamMultiCallable[_proposals_pb2.WatchProposalsRequest, _proposals_pb2.WatchProposalsResponse]
+    """Those that wait for a coordinator, then every one that is made or changes."""
+    AcceptProposal: _grpc.UnaryUnaryMultiCallable[_proposals_pb2.AcceptProposalRequest, _proposals_pb2.AcceptProposalResponse]
+    """Has broadcast make a draft of it, in the caller's name: somebody else must approve that."""
+    EditProposal: _grpc.UnaryUnaryMultiCallable[_proposals_pb2.EditProposalRequest, _proposals_pb2.EditProposalResponse]
+    """Changes what it suggests: words, audience, name."""
+    DeclineProposal: _grpc.UnaryUnaryMultiCallable[_proposals_pb2.DeclineProposalRequest, _proposals_pb2.DeclineProposalResponse]
+    """Not this: of these bursts nothing more is proposed."""
 
 @_typing.type_check_only
 class OutreachServiceAsyncStub(OutreachServiceStub):
-    """Shows callbacks. Errors: NOT_FOUND; UNAVAILABLE while the view is being rebuilt."""
+    """Shows callbacks, and carries what agents do with them to the owner of the person's partition.
+
+    An agent has one callback at a time. Errors: NOT_FOUND; FAILED_PRECONDITION when its state or
+    holder does not allow it; UNAVAILABLE while the view is being rebuilt, or when the outcome is not
+    known yet: ask again, with the same request_id where there is one.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetCallback: _aio.UnaryUnaryMultiCallable[_service_pb2.GetCallbackRequest, _service_pb2.GetCallbackResponse]  # type: ignore[assignment]
     """One callback."""
     ListCallbacks: _aio.UnaryUnaryMultiCallable[_service_pb2.ListCallbacksRequest, _service_pb2.ListCallbacksResponse]  # type: ignore[assignment]
     """Callbacks that are due: life-safety first, then by the caller's place, oldest first."""
+    WatchCallbacks: _aio.UnaryStreamMultiCallable[_service_pb2.WatchCallbacksRequest, _service_pb2.WatchCallbacksResponse]  # type: ignore[assignment]
+    """How many wait to be called, now and whenever that changes, at most once a second."""
+    ClaimCallback: _aio.UnaryUnaryMultiCallable[_service_pb2.ClaimCallbackRequest, _service_pb2.ClaimCallbackResponse]  # type: ignore[assignment]
+    """Gives the agent the callback that comes first, or one by id, with the number to call. An agent
+    who has one gets the same one again: asking twice claims nothing twice.
+    """
+    ExtendClaim: _aio.UnaryUnaryMultiCallable[_service_pb2.ExtendClaimRequest, _service_pb2.ExtendClaimResponse]  # type: ignore[assignment]
+    """Lengthens the claim while the call lasts."""
+    CompleteCallback: _aio.UnaryUnaryMultiCallable[_service_pb2.CompleteCallbackRequest, _service_pb2.CompleteCallbackResponse]  # type: ignore[assignment]
+    """The agent spoke with the person."""
+    ReportNoAnswer: _aio.UnaryUnaryMultiCallable[_service_pb2.ReportNoAnswerRequest, _service_pb2.ReportNoAnswerResponse]  # type: ignore[assignment]
+    """Nobody answered: due again at another time of day, or given up after so many tries."""
+    ReleaseCallback: _aio.UnaryUnaryMultiCallable[_service_pb2.ReleaseCallbackRequest, _service_pb2.ReleaseCallbackResponse]  # type: ignore[assignment]
+    """Gives it back: due again at its old place, or at the time that the person asked for. A
+    coordinator takes it from anybody.
+    """
+    GiveUpCallback: _aio.UnaryUnaryMultiCallable[_service_pb2.GiveUpCallbackRequest, _service_pb2.GiveUpCallbackResponse]  # type: ignore[assignment]
+    """Ends it without a call; the person is told by message how to reach us."""
+    ListPractice: _aio.UnaryUnaryMultiCallable[_service_pb2.ListPracticeRequest, _service_pb2.ListPracticeResponse]  # type: ignore[assignment]
+    """What agents practised, with scores: their own to agents, everybody's to coordinators and auditors."""
+    GetProposal: _aio.UnaryUnaryMultiCallable[_proposals_pb2.GetProposalRequest, _proposals_pb2.GetProposalResponse]  # type: ignore[assignment]
+    """One proposal."""
+    ListProposals: _aio.UnaryUnaryMultiCallable[_proposals_pb2.ListProposalsRequest, _proposals_pb2.ListProposalsResponse]  # type: ignore[assignment]
+    """Proposals, the latest first. A liaison sees those of their own agency only."""
+    WatchProposals: _aio.UnaryStreamMultiCallable[_proposals_pb2.WatchProposalsRequest, _proposals_pb2.WatchProposalsResponse]  # type: ignore[assignment]
+    """Those that wait for a coordinator, then every one that is made or changes."""
+    AcceptProposal: _aio.UnaryUnaryMultiCallable[_proposals_pb2.AcceptProposalRequest, _proposals_pb2.AcceptProposalResponse]  # type: ignore[assignment]
+    """Has broadcast make a draft of it, in the caller's name: somebody else must approve that."""
+    EditProposal: _aio.UnaryUnaryMultiCallable[_proposals_pb2.EditProposalRequest, _proposals_pb2.EditProposalResponse]  # type: ignore[assignment]
+    """Changes what it suggests: words, audience, name."""
+    DeclineProposal: _aio.UnaryUnaryMultiCallable[_proposals_pb2.DeclineProposalRequest, _proposals_pb2.DeclineProposalResponse]  # type: ignore[assignment]
+    """Not this: of these bursts nothing more is proposed."""
 
 class OutreachServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Shows callbacks. Errors: NOT_FOUND; UNAVAILABLE while the view is being rebuilt."""
+    """Shows callbacks, and carries what agents do with them to the owner of the person's partition.
+
+    An agent has one callback at a time. Errors: NOT_FOUND; FAILED_PRECONDITION when its state or
+    holder does not allow it; UNAVAILABLE while the view is being rebuilt, or when the outcome is not
+    known yet: ask again, with the same request_id where there is one.
+    """
 
     @_abc_1.abstractmethod
     def GetCallback(
@@ -66,5 +146,121 @@ class OutreachServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.ListCallbacksResponse, _abc.Awaitable[_service_pb2.ListCallbacksResponse]]:
         """Callbacks that are due: life-safety first, then by the caller's place, oldest first."""
+
+    @_abc_1.abstractmethod
+    def WatchCallbacks(
+        self,
+        request: _service_pb2.WatchCallbacksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_service_pb2.WatchCallbacksResponse], _abc.AsyncIterator[_service_pb2.WatchCallbacksResponse]]:
+        """How many wait to be called, now and whenever that changes, at most once a second."""
+
+    @_abc_1.abstractmethod
+    def ClaimCallback(
+        self,
+        request: _service_pb2.ClaimCallbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.ClaimCallbackResponse, _abc.Awaitable[_service_pb2.ClaimCallbackResponse]]:
+        """Gives the agent the callback that comes first, or one by id, with the number to call. An agent
+        who has one gets the same one again: asking twice claims nothing twice.
+        """
+
+    @_abc_1.abstractmethod
+    def ExtendClaim(
+        self,
+        request: _service_pb2.ExtendClaimRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.ExtendClaimResponse, _abc.Awaitable[_service_pb2.ExtendClaimResponse]]:
+        """Lengthens the claim while the call lasts."""
+
+    @_abc_1.abstractmethod
+    def CompleteCallback(
+        self,
+        request: _service_pb2.CompleteCallbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.CompleteCallbackResponse, _abc.Awaitable[_service_pb2.CompleteCallbackResponse]]:
+        """The agent spoke with the person."""
+
+    @_abc_1.abstractmethod
+    def ReportNoAnswer(
+        self,
+        request: _service_pb2.ReportNoAnswerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.ReportNoAnswerResponse, _abc.Awaitable[_service_pb2.ReportNoAnswerResponse]]:
+        """Nobody answered: due again at another time of day, or given up after so many tries."""
+
+    @_abc_1.abstractmethod
+    def ReleaseCallback(
+        self,
+        request: _service_pb2.ReleaseCallbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.ReleaseCallbackResponse, _abc.Awaitable[_service_pb2.ReleaseCallbackResponse]]:
+        """Gives it back: due again at its old place, or at the time that the person asked for. A
+        coordinator takes it from anybody.
+        """
+
+    @_abc_1.abstractmethod
+    def GiveUpCallback(
+        self,
+        request: _service_pb2.GiveUpCallbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.GiveUpCallbackResponse, _abc.Awaitable[_service_pb2.GiveUpCallbackResponse]]:
+        """Ends it without a call; the person is told by message how to reach us."""
+
+    @_abc_1.abstractmethod
+    def ListPractice(
+        self,
+        request: _service_pb2.ListPracticeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.ListPracticeResponse, _abc.Awaitable[_service_pb2.ListPracticeResponse]]:
+        """What agents practised, with scores: their own to agents, everybody's to coordinators and auditors."""
+
+    @_abc_1.abstractmethod
+    def GetProposal(
+        self,
+        request: _proposals_pb2.GetProposalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_proposals_pb2.GetProposalResponse, _abc.Awaitable[_proposals_pb2.GetProposalResponse]]:
+        """One proposal."""
+
+    @_abc_1.abstractmethod
+    def ListProposals(
+        self,
+        request: _proposals_pb2.ListProposalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_proposals_pb2.ListProposalsResponse, _abc.Awaitable[_proposals_pb2.ListProposalsResponse]]:
+        """Proposals, the latest first. A liaison sees those of their own agency only."""
+
+    @_abc_1.abstractmethod
+    def WatchProposals(
+        self,
+        request: _proposals_pb2.WatchProposalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_proposals_pb2.WatchProposalsResponse], _abc.AsyncIterator[_proposals_pb2.WatchProposalsResponse]]:
+        """Those that wait for a coordinator, then every one that is made or changes."""
+
+    @_abc_1.abstractmethod
+    def AcceptProposal(
+        self,
+        request: _proposals_pb2.AcceptProposalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_proposals_pb2.AcceptProposalResponse, _abc.Awaitable[_proposals_pb2.AcceptProposalResponse]]:
+        """Has broadcast make a draft of it, in the caller's name: somebody else must approve that."""
+
+    @_abc_1.abstractmethod
+    def EditProposal(
+        self,
+        request: _proposals_pb2.EditProposalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_proposals_pb2.EditProposalResponse, _abc.Awaitable[_proposals_pb2.EditProposalResponse]]:
+        """Changes what it suggests: words, audience, name."""
+
+    @_abc_1.abstractmethod
+    def DeclineProposal(
+        self,
+        request: _proposals_pb2.DeclineProposalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_proposals_pb2.DeclineProposalResponse, _abc.Awaitable[_proposals_pb2.DeclineProposalResponse]]:
+        """Not this: of these bursts nothing more is proposed."""
 
 def add_OutreachServiceServicer_to_server(servicer: OutreachServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

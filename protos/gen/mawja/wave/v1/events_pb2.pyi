@@ -35,6 +35,10 @@ class _DimensionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dimension.V
     """One topic."""
     DIMENSION_LANGUAGE: _Dimension.ValueType  # 5
     """One language."""
+    DIMENSION_INCIDENT: _Dimension.ValueType  # 6
+    """One incident of dedup, by its id; only outreach's proposals have bursts of incidents."""
+    DIMENSION_CHANNEL: _Dimension.ValueType  # 7
+    """One channel by its name in small letters, e.g. "voice", "sign_language_video"; it has no bursts."""
 
 class Dimension(_Dimension, metaclass=_DimensionEnumTypeWrapper):
     """What a level is about."""
@@ -51,11 +55,16 @@ DIMENSION_TOPIC: Dimension.ValueType  # 4
 """One topic."""
 DIMENSION_LANGUAGE: Dimension.ValueType  # 5
 """One language."""
+DIMENSION_INCIDENT: Dimension.ValueType  # 6
+"""One incident of dedup, by its id; only outreach's proposals have bursts of incidents."""
+DIMENSION_CHANNEL: Dimension.ValueType  # 7
+"""One channel by its name in small letters, e.g. "voice", "sign_language_video"; it has no bursts."""
 Global___Dimension: _TypeAlias = Dimension  # noqa: Y015
 
 @_typing.final
 class Level(_message.Message):
-    """Topic wave.level.v1: one hopping window of one line, agency, topic or language. A later record of
+    """Topic wave.level.v1: one hopping window of one line, agency, topic, language or channel. A later
+    record of
     the same window and subject replaces an earlier one.
     """
 
@@ -67,6 +76,7 @@ class Level(_message.Message):
     WIDTH_MS_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
     SERVICE_LEVELS_FIELD_NUMBER: _builtins.int
+    DRILL_FIELD_NUMBER: _builtins.int
     dimension: Global___Dimension.ValueType
     """What it is about."""
     subject: _builtins.str
@@ -75,6 +85,8 @@ class Level(_message.Message):
     """Start of the window: Unix time in milliseconds."""
     width_ms: _builtins.int
     """Width of the window, milliseconds."""
+    drill: _builtins.bool
+    """Whether it is of synthetic contacts of a drill; those are in no level without this mark."""
     @_builtins.property
     def counts(self) -> Global___Counts:
         """What happened in it."""
@@ -92,10 +104,11 @@ class Level(_message.Message):
         width_ms: _builtins.int = ...,
         counts: Global___Counts | None = ...,
         service_levels: Global___ServiceLevels | None = ...,
+        drill: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "service_levels", b"service_levels"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "dimension", b"dimension", "service_levels", b"service_levels", "start_ms", b"start_ms", "subject", b"subject", "width_ms", b"width_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "dimension", b"dimension", "drill", b"drill", "service_levels", b"service_levels", "start_ms", b"start_ms", "subject", b"subject", "width_ms", b"width_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -237,6 +250,7 @@ class Burst(_message.Message):
     CASES_FIELD_NUMBER: _builtins.int
     UNTIL_MS_FIELD_NUMBER: _builtins.int
     ENDED_FIELD_NUMBER: _builtins.int
+    DRILL_FIELD_NUMBER: _builtins.int
     dimension: Global___Dimension.ValueType
     """What it is about."""
     subject: _builtins.str
@@ -258,7 +272,11 @@ class Burst(_message.Message):
     until_ms: _builtins.int
     """Until when it was looked at: Unix time in milliseconds, event time."""
     ended: _builtins.bool
-    """Whether it is over: for 5 minutes hardly more than usual, or lasting so long that it is usual now."""
+    """Whether it is over: for 5 minutes hardly more than usual, or lasting so long that it is usual now;
+    of a drill also when nothing of it came for 5 minutes of the clock.
+    """
+    drill: _builtins.bool
+    """Whether it is of synthetic contacts of a drill; those are in no burst without this mark."""
     def __init__(
         self,
         *,
@@ -273,10 +291,11 @@ class Burst(_message.Message):
         cases: _builtins.int = ...,
         until_ms: _builtins.int = ...,
         ended: _builtins.bool = ...,
+        drill: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases", b"cases", "dimension", b"dimension", "ended", b"ended", "known", b"known", "last_minute", b"last_minute", "peak", b"peak", "raised_ms", b"raised_ms", "start_ms", b"start_ms", "subject", b"subject", "until_ms", b"until_ms", "usual", b"usual"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases", b"cases", "dimension", b"dimension", "drill", b"drill", "ended", b"ended", "known", b"known", "last_minute", b"last_minute", "peak", b"peak", "raised_ms", b"raised_ms", "start_ms", b"start_ms", "subject", b"subject", "until_ms", b"until_ms", "usual", b"usual"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

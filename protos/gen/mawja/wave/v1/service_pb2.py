@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from mawja.wave.v1 import events_pb2 as mawja_dot_wave_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmawja/wave/v1/service.proto\x12\rmawja.wave.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1amawja/wave/v1/events.proto\"\xc2\x01\n\x10GetLevelsRequest\x12\x37\n\tdimension\x18\x01 \x01(\x0e\x32\x18.mawja.wave.v1.DimensionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x18\n\x07subject\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12&\n\x08width_ms\x18\x03 \x01(\x03\x42\x14\xbaH\x11\"\x0f\x30\x00\x30\xe0\xd4\x03\x30\xa0\xf7\x36\x30\x80\xdd\xdb\x01\x12\x18\n\x07\x66rom_ms\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x19\n\x08until_ms\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"9\n\x11GetLevelsResponse\x12$\n\x06levels\x18\x01 \x03(\x0b\x32\x14.mawja.wave.v1.Level\"K\n\x12WatchLevelsRequest\x12\x35\n\tdimension\x18\x01 \x01(\x0e\x32\x18.mawja.wave.v1.DimensionB\x08\xbaH\x05\x82\x01\x02\x10\x01\":\n\x13WatchLevelsResponse\x12#\n\x05level\x18\x01 \x01(\x0b\x32\x14.mawja.wave.v1.Level\"#\n\x11ListBurstsRequest\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\x08\":\n\x12ListBurstsResponse\x12$\n\x06\x62ursts\x18\x01 \x03(\x0b\x32\x14.mawja.wave.v1.Burst2\x88\x02\n\x0bWaveService\x12N\n\tGetLevels\x12\x1f.mawja.wave.v1.GetLevelsRequest\x1a .mawja.wave.v1.GetLevelsResponse\x12V\n\x0bWatchLevels\x12!.mawja.wave.v1.WatchLevelsRequest\x1a\".mawja.wave.v1.WatchLevelsResponse0\x01\x12Q\n\nListBursts\x12 .mawja.wave.v1.ListBurstsRequest\x1a!.mawja.wave.v1.ListBurstsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmawja/wave/v1/service.proto\x12\rmawja.wave.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1amawja/wave/v1/events.proto\"\xd1\x01\n\x10GetLevelsRequest\x12\x37\n\tdimension\x18\x01 \x01(\x0e\x32\x18.mawja.wave.v1.DimensionB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x18\n\x07subject\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12&\n\x08width_ms\x18\x03 \x01(\x03\x42\x14\xbaH\x11\"\x0f\x30\x00\x30\xe0\xd4\x03\x30\xa0\xf7\x36\x30\x80\xdd\xdb\x01\x12\x18\n\x07\x66rom_ms\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x19\n\x08until_ms\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\r\n\x05\x64rill\x18\x06 \x01(\x08\"9\n\x11GetLevelsResponse\x12$\n\x06levels\x18\x01 \x03(\x0b\x32\x14.mawja.wave.v1.Level\"Z\n\x12WatchLevelsRequest\x12\x35\n\tdimension\x18\x01 \x01(\x0e\x32\x18.mawja.wave.v1.DimensionB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\r\n\x05\x64rill\x18\x02 \x01(\x08\":\n\x13WatchLevelsResponse\x12#\n\x05level\x18\x01 \x01(\x0b\x32\x14.mawja.wave.v1.Level\"2\n\x11ListBurstsRequest\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\x08\x12\r\n\x05\x64rill\x18\x02 \x01(\x08\":\n\x12ListBurstsResponse\x12$\n\x06\x62ursts\x18\x01 \x03(\x0b\x32\x14.mawja.wave.v1.Burst2\x88\x02\n\x0bWaveService\x12N\n\tGetLevels\x12\x1f.mawja.wave.v1.GetLevelsRequest\x1a .mawja.wave.v1.GetLevelsResponse\x12V\n\x0bWatchLevels\x12!.mawja.wave.v1.WatchLevelsRequest\x1a\".mawja.wave.v1.WatchLevelsResponse0\x01\x12Q\n\nListBursts\x12 .mawja.wave.v1.ListBurstsRequest\x1a!.mawja.wave.v1.ListBurstsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,17 +46,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHLEVELSREQUEST'].fields_by_name['dimension']._loaded_options = None
   _globals['_WATCHLEVELSREQUEST'].fields_by_name['dimension']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_GETLEVELSREQUEST']._serialized_start=104
-  _globals['_GETLEVELSREQUEST']._serialized_end=298
-  _globals['_GETLEVELSRESPONSE']._serialized_start=300
-  _globals['_GETLEVELSRESPONSE']._serialized_end=357
-  _globals['_WATCHLEVELSREQUEST']._serialized_start=359
-  _globals['_WATCHLEVELSREQUEST']._serialized_end=434
-  _globals['_WATCHLEVELSRESPONSE']._serialized_start=436
-  _globals['_WATCHLEVELSRESPONSE']._serialized_end=494
-  _globals['_LISTBURSTSREQUEST']._serialized_start=496
-  _globals['_LISTBURSTSREQUEST']._serialized_end=531
-  _globals['_LISTBURSTSRESPONSE']._serialized_start=533
-  _globals['_LISTBURSTSRESPONSE']._serialized_end=591
-  _globals['_WAVESERVICE']._serialized_start=594
-  _globals['_WAVESERVICE']._serialized_end=858
+  _globals['_GETLEVELSREQUEST']._serialized_end=313
+  _globals['_GETLEVELSRESPONSE']._serialized_start=315
+  _globals['_GETLEVELSRESPONSE']._serialized_end=372
+  _globals['_WATCHLEVELSREQUEST']._serialized_start=374
+  _globals['_WATCHLEVELSREQUEST']._serialized_end=464
+  _globals['_WATCHLEVELSRESPONSE']._serialized_start=466
+  _globals['_WATCHLEVELSRESPONSE']._serialized_end=524
+  _globals['_LISTBURSTSREQUEST']._serialized_start=526
+  _globals['_LISTBURSTSREQUEST']._serialized_end=576
+  _globals['_LISTBURSTSRESPONSE']._serialized_start=578
+  _globals['_LISTBURSTSRESPONSE']._serialized_end=636
+  _globals['_WAVESERVICE']._serialized_start=639
+  _globals['_WAVESERVICE']._serialized_end=903
 # @@protoc_insertion_point(module_scope)

@@ -30,6 +30,7 @@ class GetLevelsRequest(_message.Message):
     WIDTH_MS_FIELD_NUMBER: _builtins.int
     FROM_MS_FIELD_NUMBER: _builtins.int
     UNTIL_MS_FIELD_NUMBER: _builtins.int
+    DRILL_FIELD_NUMBER: _builtins.int
     dimension: _events_pb2.Dimension.ValueType
     """What they are about."""
     subject: _builtins.str
@@ -43,6 +44,8 @@ class GetLevelsRequest(_message.Message):
     """Start of the span: Unix time in milliseconds."""
     until_ms: _builtins.int
     """End of the span: Unix time in milliseconds; 0: up to the latest."""
+    drill: _builtins.bool
+    """Of drills instead of real contacts."""
     def __init__(
         self,
         *,
@@ -51,10 +54,11 @@ class GetLevelsRequest(_message.Message):
         width_ms: _builtins.int = ...,
         from_ms: _builtins.int = ...,
         until_ms: _builtins.int = ...,
+        drill: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "from_ms", b"from_ms", "subject", b"subject", "until_ms", b"until_ms", "width_ms", b"width_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "drill", b"drill", "from_ms", b"from_ms", "subject", b"subject", "until_ms", b"until_ms", "width_ms", b"width_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -91,16 +95,20 @@ class WatchLevelsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DIMENSION_FIELD_NUMBER: _builtins.int
+    DRILL_FIELD_NUMBER: _builtins.int
     dimension: _events_pb2.Dimension.ValueType
     """What they are about; unspecified: everything."""
+    drill: _builtins.bool
+    """Of drills instead of real contacts."""
     def __init__(
         self,
         *,
         dimension: _events_pb2.Dimension.ValueType = ...,
+        drill: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "drill", b"drill"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -137,16 +145,20 @@ class ListBurstsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ACTIVE_FIELD_NUMBER: _builtins.int
+    DRILL_FIELD_NUMBER: _builtins.int
     active: _builtins.bool
     """Only those that are not over."""
+    drill: _builtins.bool
+    """Of drills instead of real contacts."""
     def __init__(
         self,
         *,
         active: _builtins.bool = ...,
+        drill: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "drill", b"drill"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,9 +26,10 @@ if _version_not_supported:
 
 
 class WaveServiceStub:
-    """Shows levels. Times are event time. Windows of 60 s are kept for 2 hours before the newest tally,
-    of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A liaison sees the levels of
-    their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
+    """Shows levels: of real contacts, or of drills when those are asked for, never of both together.
+    Times are event time. Windows of 60 s are kept for 2 hours before the newest tally (of drills: the
+    newest with any of a drill), of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A
+    liaison sees the levels of their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
     agency's levels; INVALID_ARGUMENT for a question with more than 20,000 answers.
     """
 
@@ -56,9 +57,10 @@ class WaveServiceStub:
 
 
 class WaveServiceServicer:
-    """Shows levels. Times are event time. Windows of 60 s are kept for 2 hours before the newest tally,
-    of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A liaison sees the levels of
-    their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
+    """Shows levels: of real contacts, or of drills when those are asked for, never of both together.
+    Times are event time. Windows of 60 s are kept for 2 hours before the newest tally (of drills: the
+    newest with any of a drill), of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A
+    liaison sees the levels of their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
     agency's levels; INVALID_ARGUMENT for a question with more than 20,000 answers.
     """
 
@@ -111,9 +113,10 @@ def add_WaveServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WaveService:
-    """Shows levels. Times are event time. Windows of 60 s are kept for 2 hours before the newest tally,
-    of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A liaison sees the levels of
-    their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
+    """Shows levels: of real contacts, or of drills when those are asked for, never of both together.
+    Times are event time. Windows of 60 s are kept for 2 hours before the newest tally (of drills: the
+    newest with any of a drill), of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A
+    liaison sees the levels of their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
     agency's levels; INVALID_ARGUMENT for a question with more than 20,000 answers.
     """
 

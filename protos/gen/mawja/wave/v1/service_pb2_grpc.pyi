@@ -27,9 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class WaveServiceStub:
-    """Shows levels. Times are event time. Windows of 60 s are kept for 2 hours before the newest tally,
-    of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A liaison sees the levels of
-    their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
+    """Shows levels: of real contacts, or of drills when those are asked for, never of both together.
+    Times are event time. Windows of 60 s are kept for 2 hours before the newest tally (of drills: the
+    newest with any of a drill), of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A
+    liaison sees the levels of their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
     agency's levels; INVALID_ARGUMENT for a question with more than 20,000 answers.
     """
 
@@ -48,9 +49,10 @@ class WaveServiceStub:
 
 @_typing.type_check_only
 class WaveServiceAsyncStub(WaveServiceStub):
-    """Shows levels. Times are event time. Windows of 60 s are kept for 2 hours before the newest tally,
-    of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A liaison sees the levels of
-    their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
+    """Shows levels: of real contacts, or of drills when those are asked for, never of both together.
+    Times are event time. Windows of 60 s are kept for 2 hours before the newest tally (of drills: the
+    newest with any of a drill), of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A
+    liaison sees the levels of their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
     agency's levels; INVALID_ARGUMENT for a question with more than 20,000 answers.
     """
 
@@ -65,9 +67,10 @@ class WaveServiceAsyncStub(WaveServiceStub):
     """Bursts of the last 24 hours, the latest start first: what more people than usual reach out about."""
 
 class WaveServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Shows levels. Times are event time. Windows of 60 s are kept for 2 hours before the newest tally,
-    of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A liaison sees the levels of
-    their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
+    """Shows levels: of real contacts, or of drills when those are asked for, never of both together.
+    Times are event time. Windows of 60 s are kept for 2 hours before the newest tally (of drills: the
+    newest with any of a drill), of 15 min for 26 hours, of 1 h for 31 days; older ones are left out. A
+    liaison sees the levels of their own agency only. Errors: UNAVAILABLE until the history is read; PERMISSION_DENIED for another
     agency's levels; INVALID_ARGUMENT for a question with more than 20,000 answers.
     """
 
