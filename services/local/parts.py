@@ -23,6 +23,7 @@ from services.local.kafka_cache import start_cache
 from services.local.kafka_install import cache_home, install
 from services.local.listener import Listener
 from services.local.lock import Taken, holder, locked
+from services.local.mending import Mending
 from services.local.ports import answers
 from services.local.progress import Progress
 from services.local.valkey import LocalValkey
@@ -101,6 +102,7 @@ class Parts:
         self._cache = (cache or cache_home()).absolute()
         self._progress = progress or Progress()
         self._children = Children()
+        self._mendings: list[Mending] = []
         self._held = contextlib.ExitStack()
         self._cancelled = threading.Event()
 
@@ -206,6 +208,7 @@ class Parts:
         for listener in (self.local_valkey, self.local_smsc):
             if listener is not None:
                 listener.ready(self._give_up)
+                self._mendings.append(Mending(listener))
         if kafka is not None:
             kafka.ready(go_on=self._give_up)
 
@@ -255,6 +258,14 @@ class Parts:
         for part in (self.local_kafka, self.local_valkey, self.local_smsc):
             if part is not None:
                 part.check()
+
+    def tend(self) -> list[str]:
+        """Starts Valkey and the SMS centre again when they have ended by themselves, and says what
+        happened, a sentence each. Called often. Raises LocalPartError when that does not help, and
+        when Kafka has ended."""
+        if self.local_kafka is not None:
+            self.local_kafka.check()
+        return [told for one in self._mendings if (told := one.look())]
 
     def rss_bytes(self) -> dict[str, int]:
         """Resident memory of the parts we started, in bytes."""

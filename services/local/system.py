@@ -26,13 +26,19 @@ from services.runtime import clock, identity, privacy, topics
 
 ROOMS = ("broadcast", "outreach", "wave", "dedup", "intake")
 """In the order in which they start: what is later on a contact's way is ready first."""
+REPORTS = "reports"
+"""What makes papers from the log for the console: `mawja up` has it where it has the console."""
+CONSOLE = "console"
+"""The pages for people, which `mawja up` has beside the rooms: it is given where they are."""
 _READY_S = 60.0
 _GRACE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where one replica of a room listens, all on 127.0.0.1."""
+    """Where one replica of a room listens, all on 127.0.0.1. `webhook` is the port of what it
+    serves to the outside: intake's webhook, broadcast's opt-out page and what carriers call, the
+    console's pages."""
 
     grpc: int
     metrics: int
@@ -84,15 +90,17 @@ class System:
     """Services on top of `parts`, which are started already.
 
     `env` adds to the environment of every service. `wrap` may change the command of a room, e.g. to
-    run it under another program. A replica keeps its address for good, and a channel its list of
-    addresses: `most` says how many replicas of a room a channel knows of, running or not, when
-    there may be more of them later than now. Raises LocalPartError when a service does not get
-    ready.
+    run it under another program; `ports` has the port of what a room's first replica serves to the
+    outside, where it must be a certain one. A replica keeps its address for good, and a channel
+    its list of addresses: `most` says how many replicas of a room a channel knows of, running or
+    not, when there may be more of them later than now. Raises LocalPartError when a service does
+    not get ready.
     """
 
     parts: Parts
     env: Mapping[str, str] = field(default_factory=dict)
     rooms: Sequence[str] = ROOMS
+    ports: Mapping[str, int] = field(default_factory=dict)
     replicas: Mapping[str, int] = field(default_factory=dict)
     most: Mapping[str, int] = field(default_factory=dict)
     wrap: Callable[[str, list[str]], list[str]] = lambda _room, command: command
@@ -147,7 +155,9 @@ class System:
         with self._lock:
             known = self._addresses.get((room, index))
             if known is None:
-                known = self._addresses[room, index] = Address(*free_ports(3))
+                grpc, metrics, webhook = free_ports(3)
+                outside = self.ports.get(room, webhook) if index == 0 else webhook
+                known = self._addresses[room, index] = Address(grpc, metrics, outside)
             return known
 
     def _launch(self, room: str, index: int) -> Replica:
@@ -166,12 +176,16 @@ class System:
             "MAWJA_LISTEN": f"{LOOPBACK}:{address.grpc}",
             "MAWJA_METRICS": f"{LOOPBACK}:{address.metrics}",
             "MAWJA_WEBHOOK": f"{LOOPBACK}:{address.webhook}",
+            "MAWJA_OPT_OUT": f"{LOOPBACK}:{address.webhook}",
             "MAWJA_PARTITIONS": str(self._partitions),
             "MAWJA_REPLICATION": str(self.parts.brokers),
             "MAWJA_READY_FILE": str(ready_file),
             "MAWJA_STATE": str(state),
             **self.env,
         }
+        if room == CONSOLE:
+            env["MAWJA_CONSOLE"] = f"{LOOPBACK}:{address.webhook}"
+            env |= {f"MAWJA_{one.upper()}": self.target(one) for one in (*ROOMS, REPORTS)}
         command = self.wrap(room, [sys.executable, "-m", f"services.{room}"])
         child = Child(
             f"{room}-{index}",

@@ -16,12 +16,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
-from services.runtime import log, metrics, offsets, stop
+from services.runtime import kafka_tls, log, metrics, offsets, stop
 from services.runtime.clock import monotonic_s, now_ms
 from services.runtime.config import Settings
 from services.runtime.dead import DeadLetters
 from services.runtime.errors import Away, Poison
 from services.runtime.offsets import Owned
+from services.runtime.oldest import Oldest
 from services.runtime.own import Epochs, LogReader, Record, admitted
 from services.runtime.produce import Producer
 from services.runtime.takeover import Takeover
@@ -35,6 +36,9 @@ _FINISH_S = 15.0
 """How long the records in hand may take once the worker was asked to stop."""
 _IDLE_S = 0.5
 """The same, when no partition is owned: nothing is in hand."""
+_COMMIT_EVERY_S = 0.1
+"""While records keep coming. A commit costs as much as very many records; what was done and not
+committed is done again by the next owner, and changes nothing."""
 _LEAVE_S = 10.0
 """How long leaving the group may take."""
 
@@ -55,6 +59,7 @@ class Worker:
         self._dead = DeadLetters(plan, producer, settings.dead_letter_limit)
         self._taking = Takeover(settings.kafka, plan, producer, reader, make, replica, self._dead)
         self._owned: dict[int, Owned] = {}
+        self._oldest = Oldest()
         self._epochs = {topic.name: Epochs() for topic in plan.inputs if topic.log}
         # Held while records are worked through and while partitions change hands.
         self._busy = asyncio.Lock()
@@ -64,11 +69,13 @@ class Worker:
         # What is being worked on did not end well: no position may be committed.
         self._broken = False
         self._leaving = False
+        self._committed_s = float("-inf")
         self._takeover: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._assigned_once = asyncio.Event()
         self._consumer: AIOKafkaConsumer[bytes, bytes] = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka,
+            **kafka_tls.options(),
             group_id=plan.group,
             client_id=f"{plan.group}-{replica}",
             enable_auto_commit=False,
@@ -118,8 +125,7 @@ class Worker:
             finally:
                 # Before leaving the group: afterwards no commit counts.
                 self._leaving = True
-                if self._takeover is not None:
-                    await stop.cancelled([self._takeover])
+                await self._take_no_more()
                 await self._give_up(list(self._owned))
         finally:
             lag.cancel()
@@ -177,8 +183,7 @@ class Worker:
                     if given is not None:
                         by_partition[tp.partition].append(given)
                 metrics.RECORDS.labels(self._plan.group, tp.topic).inc(len(records))
-                age = now_ms() - records[-1].timestamp
-                metrics.OLDEST_MS.labels(self._plan.group).set(max(0, age) / 1000)
+                self._oldest.worked(tp, records[-1].timestamp)
             if by_partition:
                 await together(
                     self._owned[partition].work.work(records)
@@ -192,7 +197,9 @@ class Worker:
                 owned = self._owned.get(tp.partition)
                 if owned is not None and records:
                     owned.positions[tp.topic] = records[-1].offset + 1
-            await self._commit(self._owned)
+            if not by_partition or monotonic_s() - self._committed_s >= _COMMIT_EVERY_S:
+                self._committed_s = monotonic_s()
+                await self._commit(self._owned)
             self._throttle()
 
     def _read_again(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> None:
@@ -245,10 +252,9 @@ class Worker:
         # part of a partition may be given to one that does not get the rest.
         partitions = sorted(p for p, n in counts.items() if n == whole and p not in self._owned)
         started = monotonic_s()
-        async with self._changing_hands():
-            if partitions and not self._leaving:
-                await self._take_over(partitions)
-                metrics.TAKEOVER_SECONDS.labels(self._plan.group).observe(monotonic_s() - started)
+        if partitions and not self._leaving:
+            await self._take_over(partitions)
+            metrics.TAKEOVER_SECONDS.labels(self._plan.group).observe(monotonic_s() - started)
         metrics.PARTITIONS.labels(self._plan.group).set(len(self._owned))
         self._assigned_once.set()
         _log.info(
@@ -260,13 +266,20 @@ class Worker:
 
     async def _take_over(self, partitions: Sequence[int]) -> None:
         taken = await self._taking.take(partitions)
-        for p, one in taken.items():
-            for topic, position in one.owned.positions.items():
-                self._consumer.seek(TopicPartition(topic, p), position)
-            for topic, epochs in self._epochs.items():
-                epochs.start(p, one.epochs[topic])
-            self._owned[p] = one.owned
-        await together(one.owned.work.start() for one in taken.values())
+        async with self._changing_hands():
+            for p, one in taken.items():
+                for topic, position in one.owned.positions.items():
+                    self._consumer.seek(TopicPartition(topic, p), position)
+                    self._consumer.resume(TopicPartition(topic, p))
+                for topic, epochs in self._epochs.items():
+                    epochs.start(p, one.epochs[topic])
+                self._owned[p] = one.owned
+            await together(one.owned.work.start() for one in taken.values())
+
+    async def _take_no_more(self) -> None:
+        if self._takeover is not None:
+            await stop.cancelled([self._takeover])
+            self._takeover = None
 
     async def _give_up(self, partitions: Sequence[int]) -> None:
         async with self._changing_hands():
@@ -301,12 +314,20 @@ class Worker:
     async def _watch_lag(self) -> None:
         while True:
             await asyncio.sleep(1)
+            group, places = self._plan.group, set()
             for partition, owned in list(self._owned.items()):
                 for topic in self._plan.reads:
-                    highwater = self._consumer.highwater(TopicPartition(topic.name, partition))
+                    place = TopicPartition(topic.name, partition)
+                    places.add(place)
+                    highwater = self._consumer.highwater(place)
                     if highwater is not None:
                         behind = max(0, highwater - owned.committed[topic.name])
-                        metrics.LAG.labels(self._plan.group, topic.name, partition).set(behind)
+                        metrics.LAG.labels(group, topic.name, partition).set(behind)
+                        self._oldest.look(place, behind, now_ms())
+            self._oldest.keep(places)
+            metrics.OLDEST_S.labels(group).set(self._oldest.age_s(now_ms()))
+            waiting = self._dead.waiting(self._owned)
+            metrics.DEAD_WAITING.labels(group).set(waiting)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -317,14 +338,20 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         try:
+            await self._worker._take_no_more()
             await self._worker._give_up(sorted({tp.partition for tp in revoked}))
         except Exception as error:
             self._worker.fail(_as_ours(error))
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        # A task of its own: with Kafka away it would last, and the process could not end.
+        # Nothing is done with them before they are taken over, so nothing of them need be read.
+        self._worker._consumer.pause(*assigned)
+        # A task of its own: only when this has returned does aiokafka send heartbeats, and folding
+        # the logs of a large campaign takes longer than a session.
         takeover = self._worker._takeover = asyncio.create_task(self._worker._take(assigned))
-        await asyncio.wait((takeover,))
+        takeover.add_done_callback(self._taken)
+
+    def _taken(self, takeover: asyncio.Task[None]) -> None:
         error = None if takeover.cancelled() else takeover.exception()
         if isinstance(error, Exception):
             self._worker.fail(_as_ours(error))

@@ -37,6 +37,10 @@ class DeadLetters:
         for partition in partitions:
             self._letters[partition] = Letters()
 
+    def waiting(self, partitions: Iterable[int]) -> int:
+        """Letters of these partitions that somebody could replay, and nobody has."""
+        return sum(self._letters[p].replayable for p in partitions if p in self._letters)
+
     def fold(self, record: Record) -> None:
         """Takes up one record of the topic, in order."""
         self._read(record)

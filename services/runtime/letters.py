@@ -79,6 +79,11 @@ class Letters:
         """Letters that nobody has replayed."""
         return len(self._offset_of) - len(self._replay_of)
 
+    @property
+    def replayable(self) -> int:
+        """Letters that somebody can and should replay: what is foreign never is."""
+        return len(self._offset_of.keys() - self._replay_of.keys() - self._foreign)
+
     def take(self, offset: int, record: common_pb2.DeadLetter) -> None:
         """Takes up the record at `offset`; again, it changes nothing."""
         if offset < self._next:

@@ -22,6 +22,11 @@ CONTACTS = Counter(
     ["channel", "outcome"],
 )
 CALL_EVENTS = Counter("mawja_intake_call_events_total", "Call events taken.", ["state"])
+JOINED = Counter(
+    "mawja_intake_joined_total",
+    "SMS in parts: whole, incomplete when their time was over, parts that came late, or once more.",
+    ["outcome"],
+)
 INTAKE_INFLIGHT = Gauge(
     "mawja_intake_inflight", "Contacts being taken: near the limit, it refuses."
 )
@@ -33,9 +38,9 @@ LAG = Gauge(
     "Records not yet worked through: the queue before a room.",
     ["group", "topic", "partition"],
 )
-OLDEST_MS = Gauge(
+OLDEST_S = Gauge(
     "mawja_worker_oldest_unprocessed_seconds",
-    "Age of the record last worked through, by its Kafka timestamp: how far behind a room is.",
+    "How long the record waits that waits longest, 0 when none does: how far behind a room is.",
     ["group"],
 )
 PARTITIONS = Gauge(
@@ -49,6 +54,11 @@ TAKEOVER_SECONDS = Histogram(
 )
 DEAD_LETTERS = Counter(
     "mawja_worker_dead_letters_total", "Records set aside; at the limit the room stops.", ["group"]
+)
+DEAD_WAITING = Gauge(
+    "mawja_worker_dead_letters_waiting",
+    "Letters of the partitions owned that nobody has replayed: people whose contact stands still.",
+    ["group"],
 )
 VOID_RECORDS = Counter(
     "mawja_log_void_records_total",
@@ -71,8 +81,27 @@ SLOW_BACKLOG = Gauge(
     "How long the group of 5 contacts or more that waits longest has waited for its meaning.",
 )
 OUTREACH = Counter("mawja_outreach_effects_total", "Messages and callbacks by step.", ["step"])
+HAND_OVERS = Gauge(
+    "mawja_outreach_hand_overs_open",
+    "Cases with a life in danger that were handed over and that nobody has confirmed.",
+    ["partition", "drill"],
+)
+PUT_OFF = Gauge(
+    "mawja_outreach_put_off",
+    "Cases of which a message waits until agents have room for the calls that it brings back.",
+    ["partition", "drill"],
+)
+PLAYBOOKS = Gauge(
+    "mawja_outreach_playbooks", "Playbooks that work, and that are left out as wrong.", ["state"]
+)
+PROPOSALS = Counter("mawja_outreach_proposals_total", "Campaigns proposed because of a burst.")
 CALLBACKS_DUE = Gauge(
     "mawja_outreach_callbacks_due", "People who wait to be called back.", ["partition"]
+)
+DRILL_CALLBACKS_DUE = Gauge(
+    "mawja_outreach_drill_callbacks_due",
+    "Synthetic people of drills and exercises who wait to be called back.",
+    ["partition"],
 )
 MESSAGES = Counter(
     "mawja_broadcast_messages_total", "Message state changes by lane.", ["lane", "state"]
@@ -90,6 +119,16 @@ CARRIER_SECONDS = Histogram(
 CARRIER_BOUND = Gauge(
     "mawja_carrier_binds", "Binds that are up; 0 means nothing is sent.", ["carrier"]
 )
+CARRIER_SHARE = Gauge(
+    "mawja_carrier_share",
+    "Share of its messages that a carrier gets; below 1 it failed or was slow, 0 is away.",
+    ["carrier"],
+)
+REROUTED = Counter(
+    "mawja_broadcast_rerouted_total",
+    "Messages given to another carrier, by the one that did not get them and why.",
+    ["carrier", "why"],
+)
 RECEIPTS = Counter(
     "mawja_carrier_receipts_total", "Receipts by what they say.", ["carrier", "state"]
 )
@@ -98,7 +137,34 @@ RECEIPTS_UNMATCHED = Counter(
     "Receipts for which no message of ours was found within 10 minutes.",
     ["carrier"],
 )
-INBOUND = Counter("mawja_carrier_inbound_total", "Messages from people.", ["carrier", "kind"])
+INBOUND = Counter(
+    "mawja_carrier_inbound_total",
+    "Messages from people; of a longer one each part.",
+    ["carrier", "kind"],
+)
+CARRIER_DELIVERIES = Counter(
+    "mawja_carrier_deliveries_total",
+    "Webhook deliveries by outcome: what is not taken the carrier must bring again.",
+    ["carrier", "outcome"],
+)
+OPT_OUT_PAGES = Counter(
+    "mawja_broadcast_opt_out_pages_total",
+    "Opt-out pages by what they say: away means that wishes were not kept.",
+    ["page"],
+)
+SERVING = Gauge(
+    "mawja_service_serving",
+    "1 while the process says SERVING: a room without one takes and does nothing.",
+    ["service"],
+)
+KAFKA_SILENT = Gauge(
+    "mawja_kafka_unanswered_seconds",
+    "How long Kafka has not answered this process: nothing is decided or taken without it.",
+)
+REDIS_SILENT = Gauge(
+    "mawja_redis_unanswered_seconds",
+    "How long Redis has not answered this process: screens and intake's keys need it.",
+)
 CLOCK_SKEW = Gauge(
     "mawja_clock_skew_seconds",
     "This machine's clock ahead of Redis's (negative: behind); beyond 5 it is not followed.",
@@ -111,15 +177,29 @@ LEVELS = Counter("mawja_wave_levels_total", "Windows stated.", ["dimension"])
 BURSTS = Gauge(
     "mawja_wave_bursts", "Bursts that are not over: what more people than usual reach out about."
 )
+DRILL_BURSTS = Gauge("mawja_wave_drill_bursts", "Bursts of drills that are not over.")
 LEVELS_DUE = Gauge("mawja_wave_levels_due", "Windows that changed and are not stated yet.")
 TALLIES = Counter(
     "mawja_wave_tallies_total",
     "Tallies by outcome: counted, repeated, or damaged (then the levels lack something).",
     ["outcome"],
 )
+QUEUE_REPORTS = Counter(
+    "mawja_wave_queue_reports_total", "What agencies told of their queues, by state.", ["state"]
+)
+CALL_DECISIONS = Counter(
+    "mawja_wave_call_decisions_total",
+    "Where calls were sent, and why: many of AGENCY_SILENT is a telephone system that has stopped.",
+    ["route", "reason"],
+)
 SERVICE_LEVEL = Gauge(
     "mawja_wave_service_level_ratio",
-    "Service levels of the whole centre in the last 15 minutes of event time, 0 to 1.",
+    "Service levels of the centre, drills left out, in the last 15 minutes of event time, 0 to 1.",
+    ["level"],
+)
+DRILL_SERVICE_LEVEL = Gauge(
+    "mawja_wave_drill_service_level_ratio",
+    "As mawja_wave_service_level_ratio, of the synthetic contacts of drills.",
     ["level"],
 )
 SERVICE_LEVEL_TARGET = Gauge(

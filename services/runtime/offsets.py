@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from services.runtime import log
+from services.runtime import kafka_tls, log
 from services.runtime.errors import Away
 from services.runtime.own import NO_EPOCH, Epochs
 from services.runtime.work import PartitionWork, Plan
@@ -46,6 +46,7 @@ def committed(
         # In a thread that cannot be stopped: the process waits for it when it ends.
         admin = KafkaAdminClient(
             bootstrap_servers=bootstrap,
+            **kafka_tls.options(),
             bootstrap_timeout_ms=10_000,
             request_timeout_ms=10_000,
         )

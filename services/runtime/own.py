@@ -16,7 +16,8 @@ from typing import Protocol
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from services.runtime import log, metrics
+from services.runtime import kafka_tls, log, metrics
+from services.runtime.clock import monotonic_s
 from services.runtime.errors import Away, Poison, Stop
 from services.runtime.produce import Header, Producer, acknowledged
 from services.runtime.topics import Topic
@@ -39,6 +40,8 @@ class Record(Protocol):
 EPOCH = "e"
 MARKER = "m"
 NO_EPOCH = -1
+_TURN_S = 0.05
+"""How long records are handed over before others of the process have a turn."""
 
 
 class Epochs:
@@ -174,6 +177,7 @@ class LogReader:
     def _consumer(self, chunk: int = 4 * 1024 * 1024) -> "AIOKafkaConsumer[bytes, bytes]":
         return AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
+            **kafka_tls.options(),
             client_id=self._client_id,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -227,11 +231,17 @@ class LogReader:
                 if max(start, begin[tp]) >= left[tp]:
                     del left[tp]
                     consumer.pause(tp)
+            turned_s = monotonic_s()
             while left:
                 for tp, records in (await consumer.getmany(timeout_ms=500)).items():
                     if tp not in left:
                         continue
                     for record in records:
+                        if monotonic_s() - turned_s > _TURN_S:
+                            # What is there already comes without a pause, and a group forgets a
+                            # member whose heart does not beat for the time of a long fold.
+                            await asyncio.sleep(0)
+                            turned_s = monotonic_s()
                         if record.offset >= left[tp]:
                             break
                         result = each(record)
@@ -288,6 +298,14 @@ class LogReader:
             found = await consumer.end_offsets([TopicPartition(topic.name, p) for p in partitions])
             return {tp.partition: offset for tp, offset in found.items()}
 
+    async def held(self, topic: Topic, partitions: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """The lowest offset that is kept and the end offset of each partition."""
+        async with self._connected() as consumer:
+            tps = [TopicPartition(topic.name, p) for p in partitions]
+            begin = await consumer.beginning_offsets(tps)
+            end = await consumer.end_offsets(tps)
+            return {tp.partition: (begin[tp], end[tp]) for tp in tps}
+
     async def offsets_at(
         self, topic: Topic, partitions: Sequence[int], at_ms: int
     ) -> dict[int, int]:
@@ -300,11 +318,8 @@ class LogReader:
 
     async def depth(self, topic: Topic, partitions: Sequence[int]) -> dict[int, int]:
         """How many offsets each partition spans now."""
-        async with self._connected() as consumer:
-            tps = [TopicPartition(topic.name, p) for p in partitions]
-            begin = await consumer.beginning_offsets(tps)
-            end = await consumer.end_offsets(tps)
-            return {tp.partition: end[tp] - begin[tp] for tp in tps}
+        held = await self.held(topic, partitions)
+        return {partition: end - begin for partition, (begin, end) in held.items()}
 
 
 def admitted(epochs: Epochs, record: Record) -> bool:
@@ -325,3 +340,14 @@ def counted(epochs: Epochs, record: Record) -> bool:
         metrics.VOID_RECORDS.labels(record.topic).inc()
         _log.warning("a foreign record", topic=record.topic, offset=record.offset)
         return False
+
+
+def counted_from_here(epochs: Epochs, record: Record) -> bool:
+    """Like `counted`, for a reader that begins in the middle: the marker may stand before it, and a
+    record that carries an epoch is proof that its marker does."""
+    for name, value in record.headers:
+        if name == EPOCH and value:
+            epoch = int.from_bytes(value, "big")
+            if epoch > epochs.epoch(record.partition):
+                epochs.start(record.partition, epoch)
+    return counted(epochs, record)

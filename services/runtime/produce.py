@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
-from services.runtime import log
+from services.runtime import kafka_tls, log
 from services.runtime.clock import now_ms
 from services.runtime.errors import Away, ConfigError
 from services.runtime.topics import Topic
@@ -35,6 +35,7 @@ class Producer:
     def _make(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
+            **kafka_tls.options(),
             client_id=self._client_id,
             acks="all",
             enable_idempotence=True,
@@ -48,6 +49,14 @@ class Producer:
     async def start(self) -> None:
         """Connects. Raises Away when Kafka does not answer."""
         await _started(self._inner)
+
+    async def answers(self) -> bool:
+        """Whether Kafka tells its metadata; waits as long as a request may take."""
+        try:
+            # bool(): the library is untyped.
+            return bool(await self._inner.client.force_metadata_update())
+        except KafkaError:
+            return False
 
     async def stop(self) -> None:
         """Writes what is waiting, then closes; waits 5 s at most when Kafka is away."""

@@ -11,33 +11,29 @@ import inspect
 import json
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NoReturn, TypeVar, cast
 
 import grpc
 import protovalidate
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
-from google.rpc import code_pb2, error_details_pb2, status_pb2
+from google.rpc import code_pb2
 from grpc_status import rpc_status
 
 from services.runtime import log, metrics
+from services.runtime.audit.clerk import Clerk
 from services.runtime.errors import (
-    Away,
-    Conflict,
     Forbidden,
     Invalid,
     MawjaError,
-    NotFound,
-    NotInState,
-    Overloaded,
     Violation,
 )
-from services.runtime.identity import OPEN, Caller, Unauthenticated, Verifier, authorise
+from services.runtime.identity import OPEN, Caller, Verifier, authorise
+from services.runtime.status import code_of, raise_refusal, retry_after_ms, status_of
+
+__all__ = ["code_of", "raise_refusal", "retry_after_ms"]
 
 _log = log.get("rpc")
-_AWAY_RETRY_MS = 1_000
 DEFAULT_DEADLINE_S = 10.0
 
 CALLER: contextvars.ContextVar[Caller] = contextvars.ContextVar("caller")
@@ -48,31 +44,6 @@ TRACEPARENT: contextvars.ContextVar[str | None] = contextvars.ContextVar(
 """The trace context that came with the RPC under way."""
 DEADLINE: contextvars.ContextVar[float | None] = contextvars.ContextVar("deadline", default=None)
 """When the caller gives up, by time.monotonic(); passed on to the next hop."""
-
-_CODES: Mapping[type, int] = {
-    Invalid: code_pb2.INVALID_ARGUMENT,
-    Conflict: code_pb2.ALREADY_EXISTS,
-    NotFound: code_pb2.NOT_FOUND,
-    NotInState: code_pb2.FAILED_PRECONDITION,
-    Forbidden: code_pb2.PERMISSION_DENIED,
-    Unauthenticated: code_pb2.UNAUTHENTICATED,
-    Overloaded: code_pb2.RESOURCE_EXHAUSTED,
-    Away: code_pb2.UNAVAILABLE,
-}
-
-
-def code_of(error: MawjaError) -> int:
-    """The gRPC status code of an error of the closed list."""
-    # By its exact class first: turning a contact away asks for it, and must cost next to nothing.
-    kinds = type(error).__mro__
-    return next((_CODES[kind] for kind in kinds if kind in _CODES), code_pb2.UNAVAILABLE)
-
-
-def retry_after_ms(error: MawjaError) -> int:
-    """How long to wait before trying again; 0 when that does not help."""
-    if isinstance(error, Overloaded):
-        return error.retry_after_ms
-    return _AWAY_RETRY_MS if code_of(error) == code_pb2.UNAVAILABLE else 0
 
 
 def violations(request: Message, prefix: str = "") -> list[Violation]:
@@ -93,30 +64,6 @@ def check(request: Message) -> None:
         raise Invalid(found)
 
 
-def _status(error: MawjaError) -> status_pb2.Status:
-    details = []
-    if isinstance(error, Invalid):
-        bad = error_details_pb2.BadRequest(
-            field_violations=[
-                error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.rule)
-                for v in error.violations
-            ]
-        )
-        details.append(_packed(bad))
-    after = retry_after_ms(error)
-    if after:
-        delay = Duration()
-        delay.FromMilliseconds(after)
-        details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
-    return status_pb2.Status(code=code_of(error), message=str(error), details=details)
-
-
-def _packed(message: Message) -> AnyMessage:
-    packed = AnyMessage()
-    packed.Pack(message)
-    return packed
-
-
 _Handler = Callable[[Any, "grpc.aio.ServicerContext[Any, Any]"], Any]
 
 
@@ -131,11 +78,19 @@ def checks_by_itself(handler: _F) -> _F:
     return handler
 
 
+async def _each_checked(pieces: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for piece in pieces:
+        _whole(piece)
+        check(piece)
+        yield piece
+
+
 class Guard(grpc.aio.ServerInterceptor):
     """Stands before every handler: caller, role, deadline, request rules, metrics, errors."""
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Verifier, clerk: Clerk | None) -> None:
         self._verifier = verifier
+        self._clerk = clerk
 
     async def intercept_service(
         self,
@@ -169,18 +124,28 @@ class Guard(grpc.aio.ServerInterceptor):
                 ),
                 **options,
             )
-        assert handler.stream_stream is not None, f"{method}: client streaming is not used"
+        if handler.stream_unary:
+            inner = cast(_Handler, handler.stream_unary)
+            return grpc.stream_unary_rpc_method_handler(
+                self._unary(inner, method, metadata, in_pieces=True), **options
+            )
         # Elements of a stream are checked one by one by the room: a bad one must not end it.
         return grpc.stream_stream_rpc_method_handler(
             self._streaming(cast(_Handler, handler.stream_stream), method, metadata, checked=False),
             **options,
         )
 
-    def _admit(
-        self, method: str, metadata: dict[str, str], context: grpc.aio.ServicerContext[Any, Any]
+    async def _admit(
+        self,
+        method: str,
+        metadata: dict[str, str],
+        request: object,
+        context: grpc.aio.ServicerContext[Any, Any],
     ) -> None:
         caller = self._verifier.verify(metadata.get("authorization"))
         if not authorise(method, caller):
+            if self._clerk is not None:
+                await self._clerk.refused(method, request, caller)
             raise Forbidden(f"the caller's roles may not call {method.rpartition('/')[2]}")
         CALLER.set(caller)
         TRACEPARENT.set(metadata.get("traceparent"))
@@ -188,21 +153,34 @@ class Guard(grpc.aio.ServerInterceptor):
         left = cast("float | None", context.time_remaining())
         DEADLINE.set(None if left is None else time.monotonic() + left)
 
-    def _unary(self, inner: _Handler, method: str, metadata: dict[str, str]) -> _Handler:
+    def _clerk_of(self, method: str) -> Clerk | None:
+        return self._clerk if self._clerk is not None and self._clerk.audits(method) else None
+
+    def _unary(
+        self, inner: _Handler, method: str, metadata: dict[str, str], in_pieces: bool = False
+    ) -> _Handler:
         name = method.rpartition("/")[2]
         ok = metrics.RPC_SECONDS.labels(name, "OK")
         inflight = metrics.RPC_INFLIGHT.labels(name)
         checked = not getattr(inner, _BY_ITSELF, False)
+        audited = self._clerk_of(method)
 
         async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             started = time.perf_counter()
             inflight.inc()
             try:
-                self._admit(method, metadata, context)
-                _whole(request)
-                if checked:
-                    check(request)
-                response = await inner(request, context)
+                await self._admit(method, metadata, request, context)
+                if in_pieces:
+                    # A piece that breaks a rule ends the call: the pieces are one thing.
+                    request = _each_checked(request)
+                else:
+                    _whole(request)
+                    if checked:
+                        check(request)
+                if audited is None:
+                    response = await inner(request, context)
+                else:
+                    response = await audited.unary(method, CALLER.get(), inner, request, context)
                 ok.observe(time.perf_counter() - started)
                 return response
             except MawjaError as error:
@@ -220,6 +198,7 @@ class Guard(grpc.aio.ServerInterceptor):
         self, inner: _Handler, method: str, metadata: dict[str, str], checked: bool
     ) -> _Handler:
         name = method.rpartition("/")[2]
+        audited = self._clerk_of(method)
 
         async def handle(
             request: Any, context: grpc.aio.ServicerContext[Any, Any]
@@ -227,7 +206,7 @@ class Guard(grpc.aio.ServerInterceptor):
             started = time.perf_counter()
             with metrics.RPC_INFLIGHT.labels(name).track_inprogress():
                 try:
-                    self._admit(method, metadata, context)
+                    await self._admit(method, metadata, request, context)
                     if checked:
                         _whole(request)
                         check(request)
@@ -236,6 +215,8 @@ class Guard(grpc.aio.ServerInterceptor):
                         responses = inner(_whole_ones(request), context)
                     if inspect.iscoroutine(responses):
                         responses = await responses
+                    if audited is not None:
+                        responses = audited.stream(method, CALLER.get(), request, responses)
                     async for response in responses:
                         yield response
                     metrics.RPC_SECONDS.labels(name, "OK").observe(time.perf_counter() - started)
@@ -285,7 +266,7 @@ async def _abort(
     metrics.RPC_SECONDS.labels(name, code).observe(time.perf_counter() - started)
     if code == "UNAVAILABLE":
         _log.warning("a call could not be served", method=name, why=str(error))
-    await context.abort_with_status(rpc_status.to_status(_status(error)))
+    await context.abort_with_status(rpc_status.to_status(status_of(error)))
     raise AssertionError("abort raises")
 
 
@@ -305,10 +286,11 @@ async def _failed(
     raise AssertionError("abort raises")
 
 
-def server(verifier: Verifier) -> grpc.aio.Server:
-    """A server behind `Guard`, with bounded connection age so that clients spread over replicas."""
+def server(verifier: Verifier, clerk: Clerk | None = None) -> grpc.aio.Server:
+    """A server behind `Guard`, whose calls `clerk` notes; with bounded connection age so that
+    clients spread over replicas."""
     return grpc.aio.server(
-        interceptors=[Guard(verifier)],
+        interceptors=[Guard(verifier, clerk)],
         options=[
             ("grpc.max_connection_age_ms", 10 * 60_000),
             ("grpc.max_connection_age_grace_ms", 60_000),
@@ -321,6 +303,8 @@ def server(verifier: Verifier) -> grpc.aio.Server:
     )
 
 
+# CANCELLED, unless by the caller: a server that ends says it of a call that came in at that very
+# moment and that no handler has seen.
 _SERVICE_CONFIG = json.dumps(
     {
         "loadBalancingConfig": [{"round_robin": {}}],
@@ -332,7 +316,7 @@ _SERVICE_CONFIG = json.dumps(
                     "initialBackoff": "0.1s",
                     "maxBackoff": "2s",
                     "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
+                    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                 },
             }
         ],

@@ -9,6 +9,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from services.runtime import kafka_tls
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import Away
 from services.runtime.own import Epochs, Record, counted
@@ -25,13 +26,17 @@ class Scan:
 
     Records of decision logs that do not count (markers, past owners' late records) are left out.
     Not thread-safe.
+
+    `since_ms`: begins with what was written at this Unix time in milliseconds, or later. A past
+    owner's late record before the first marker that is read can't be told, and is given too.
     """
 
-    def __init__(self, bootstrap: str, topics: Sequence[Topic]) -> None:
+    def __init__(self, bootstrap: str, topics: Sequence[Topic], since_ms: int = 0) -> None:
         self._epochs = {topic.name: Epochs() for topic in topics if topic.log}
         try:
             self._consumer = KafkaConsumer(
                 bootstrap_servers=bootstrap,
+                **kafka_tls.options(),
                 enable_auto_commit=False,
                 # What retention removes while it is read is gone; what follows it is not.
                 auto_offset_reset="earliest",
@@ -49,9 +54,17 @@ class Scan:
             self._every = [tp for tps in self._of_topic.values() for tp in tps]
             self._consumer.assign(self._every)
             self._consumer.seek_to_beginning(*self._every)
+            if since_ms:
+                self._seek(since_ms)
             self._consumer.pause(*self._every)
         except KafkaError as error:
             raise Away(f"Kafka at {bootstrap} does not answer: {type(error).__name__}") from error
+
+    def _seek(self, since_ms: int) -> None:
+        found = self._consumer.offsets_for_times(dict.fromkeys(self._every, since_ms))
+        ends = self._consumer.end_offsets(self._every)
+        for tp in self._every:
+            self._consumer.seek(tp, found[tp].offset if found.get(tp) else ends[tp])
 
     def beginnings(self) -> dict[tuple[str, int], int]:
         """The lowest offset that is kept, by topic and partition. Raises Away."""
@@ -144,8 +157,10 @@ class Lag:
 
     def __init__(self, bootstrap: str) -> None:
         try:
-            self._admin = KafkaAdminClient(bootstrap_servers=bootstrap)
-            self._consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+            self._admin = KafkaAdminClient(bootstrap_servers=bootstrap, **kafka_tls.options())
+            self._consumer = KafkaConsumer(
+                bootstrap_servers=bootstrap, enable_auto_commit=False, **kafka_tls.options()
+            )
         except KafkaError as error:
             raise Away(f"Kafka at {bootstrap} does not answer: {type(error).__name__}") from error
 

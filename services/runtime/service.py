@@ -20,13 +20,16 @@ import redis.asyncio as redis
 import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from services.runtime import clock, log, metrics, rpc, skew, stop, store, trace
+from services.runtime import answering, clock, log, metrics, rpc, skew, stop, store, tls, trace
+from services.runtime.audit import wiring
+from services.runtime.audit.clerk import Clerk
 from services.runtime.config import Settings
 from services.runtime.consume import Worker
 from services.runtime.errors import ConfigError, MawjaError
 from services.runtime.identity import Verifier
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer
+from services.runtime.topics import AUDITS
 
 DRAIN_S = 20.0
 _NOTICE_S = 0.5
@@ -70,7 +73,7 @@ def main(room: str, build: Build) -> None:
         print(f"{room}: {error}", file=sys.stderr)
         sys.exit(2)
     log.configure(room, settings.log_level)
-    trace.configure(room, settings.trace_share)
+    trace.configure(room, settings.trace_share, settings.otlp)
     sys.exit(uvloop.run(_run(room, settings, build)))
 
 
@@ -88,11 +91,17 @@ async def _run(room: str, settings: Settings, build: Build) -> int:
             parts.push_async_callback(client.aclose)
             clocks = skew.Skew(client)
             await clocks.begin()
-            server = rpc.server(verifier)
+            audited = room in AUDITS
+            clerk = audited and Clerk(room, replica, producer, keyring, settings.partitions)
+            server = rpc.server(verifier, clerk or None)
             service = Service(room, replica, settings, keyring, producer, client, server, verifier)
             service.tasks.append(clocks.watch)
+            kafka_silence = answering.Silence(metrics.KAFKA_SILENT)
+            service.tasks.append(lambda: answering.watch(producer.answers, kafka_silence))
             await parts.enter_async_context(service.closing)
             await build(service)
+            if audited:
+                wiring.add(service)
             return await _serve(service, stopping)
     except MawjaError as error:
         _log.error("the service stops", why=str(error), kind=type(error).__name__)
@@ -106,9 +115,9 @@ async def _serve(service: Service, stopping: asyncio.Event) -> int:
     await states.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
     # Liveness asks for this one: it never depends on Kafka or Redis, which a restart can't mend.
     await states.set("live", health_pb2.HealthCheckResponse.SERVING)
-    service.ports["grpc"] = listening(
-        "MAWJA_LISTEN", settings.listen, service.server.add_insecure_port
-    )
+    service.ports["grpc"] = listening("MAWJA_LISTEN", settings.listen, _door(service))
+    if settings.health:
+        await _probed(service, states)
     service.ports["metrics"] = listening("MAWJA_METRICS", settings.metrics, metrics.serve)
     await service.server.start()
 
@@ -122,6 +131,7 @@ async def _serve(service: Service, stopping: asyncio.Event) -> int:
     finally:
         watch.cancel()
         stopped.cancel()
+        metrics.SERVING.labels(service.room).set(0)
         await states.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
         if stopping.is_set():
             await asyncio.sleep(_NOTICE_S)
@@ -138,6 +148,27 @@ async def _serve(service: Service, stopping: asyncio.Event) -> int:
             _log.error("the service failed", exc_info=result)
             return 1
     return 0 if stopping.is_set() else 1
+
+
+def _door(service: Service) -> Callable[[str], int]:
+    """What listens: with TLS where there are certificates. Raises ConfigError."""
+    folder, server = service.settings.tls, service.server
+    if folder is None:
+        return server.add_insecure_port
+    credentials = tls.Files(folder).server()
+    return lambda address: server.add_secure_port(address, credentials)
+
+
+async def _probed(service: Service, states: health.aio.HealthServicer) -> None:
+    """Tells health, and nothing else, to those who have no certificate."""
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    health_pb2_grpc.add_HealthServicer_to_server(states, server)
+    service.ports["health"] = listening(
+        "MAWJA_HEALTH", service.settings.health, server.add_insecure_port
+    )
+    await server.start()
+    # To the very end: also that it does not serve any more is asked there.
+    service.closing.push_async_callback(server.stop, 0)
 
 
 def listening(name: str, address: str, listen: Callable[[str], int]) -> int:
@@ -182,6 +213,7 @@ class _Health(health.aio.HealthServicer):
 
 async def _watch_readiness(service: Service, states: health.aio.HealthServicer) -> None:
     serving = False
+    metrics.SERVING.labels(service.room).set(serving)
     announced = False
     while True:
         ready = not service.needs_partitions or all(worker.ready for worker in service.workers)
@@ -191,6 +223,7 @@ async def _watch_readiness(service: Service, states: health.aio.HealthServicer) 
             serving = ready
             status = health_pb2.HealthCheckResponse
             await states.set("", status.SERVING if ready else status.NOT_SERVING)
+            metrics.SERVING.labels(service.room).set(serving)
             _log.info("serving" if ready else "not serving", ports=service.ports)
         if ready and not announced:
             announced = True

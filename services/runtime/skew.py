@@ -15,6 +15,7 @@ import redis.asyncio as redis
 from redis.exceptions import RedisError
 
 from services.runtime import clock, log, metrics
+from services.runtime.answering import Silence
 from services.runtime.errors import Stop
 
 LIMIT_MS = 5_000
@@ -57,6 +58,7 @@ class Skew:
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
         self._verdict = Verdict.FOLLOW
+        self._silence = Silence(metrics.REDIS_SILENT)
 
     async def begin(self) -> None:
         """Raises Stop when the wall clock disagrees with Redis's. One that cannot be asked is asked
@@ -107,6 +109,7 @@ class Skew:
         """(both clocks, how far the wall clock is ahead, how far steady time is)."""
         asked_s = clock.monotonic_s()
         seconds, micros = await self._client.time()
+        self._silence.answered()
         asked_for_ms = int((clock.monotonic_s() - asked_s) * 1000) + 1
         reading = clock.read()
         reference_ms = seconds * 1000 + micros // 1000

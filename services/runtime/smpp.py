@@ -10,7 +10,7 @@ Source: SMPP v3.4 issue 1.2 (PDUs, statuses).
 
 import enum
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from smpp34 import DeliverSm, SubmitSm
 
@@ -104,8 +104,7 @@ class FrameError(ValueError):
     """The stream is not SMPP any more: no later byte of it can be trusted, close it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One whole PDU with its header read; ``raw`` is the PDU itself, header included."""
 
     command: int

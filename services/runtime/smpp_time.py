@@ -5,11 +5,14 @@ Source: SMPP v3.4 issue 1.2, 7.1.1.
 
 import datetime
 import re
+from functools import lru_cache
 
 _TIME = re.compile(r"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d)(\d\d)([-+R])")
 _MAX_RELATIVE_DAYS = 31
 
 
+# The messages of a campaign share their end.
+@lru_cache(maxsize=256)
 def absolute_time(unix_s: float) -> str:
     """``YYMMDDhhmmsst00+``: an instant in UTC, to the tenth of a second (rounded down)."""
     tenths = int(unix_s * 10)

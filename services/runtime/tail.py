@@ -1,49 +1,80 @@
-"""Follows a topic from its end, for people who watch: nothing is owned, nothing committed.
+"""Follows a topic, from its end for people who watch, or from its beginning for who must know all
+of it: nothing is owned, nothing committed.
 
 One consumer serves all watchers of a process. A watcher that reads too slowly is told so and let
 go; it never slows the others down. What a past owner of a partition writes late is left out.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Generic, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from services.runtime import log
+from services.runtime import kafka_tls, log
 from services.runtime.config import Settings
-from services.runtime.errors import Away, MawjaError, Overloaded, Poison
-from services.runtime.own import EPOCH, Epochs, Record, admitted
+from services.runtime.errors import Away, MawjaError, Overloaded
+from services.runtime.own import Epochs, Record, counted, counted_from_here
 from services.runtime.topics import Topic
 
 _log = log.get("tail")
 _T = TypeVar("_T")
 _PAUSE_S = 1.0
+_TOGETHER = 64 * 1024
+"""Bytes that are worth a fetch at once. Nobody looks at a change within 0.1 s, and many changes a
+second would be fetched one by one, by every process, also while nobody watches."""
 _LOOK_BACK = 500
 """Records before the end in which the owner of a partition is looked for."""
 
 
-async def tail(settings: Settings, topic: Topic, client_id: str) -> AsyncIterator[list[Record]]:
-    """The records of every partition of `topic` from now on, in batches as they come.
+@asynccontextmanager
+async def reading(
+    settings: Settings, topic: Topic, client_id: str, least: int = 1
+) -> AsyncIterator["tuple[AIOKafkaConsumer[bytes, bytes], list[TopicPartition]]"]:
+    """A consumer of every partition of `topic`, and the partitions; it is given records when there
+    are `least` bytes of them, or after 0.1 s. What Kafka fails with within becomes Away.
 
-    The first batch is empty: from then on nothing is missed. Raises Away when Kafka fails; records
-    may then have been missed.
+    It begins at the beginning, by its own setting too: aiokafka asks for the place to begin as soon
+    as partitions are assigned, and the answer to that also ends a seek that was made meanwhile.
     """
     consumer: AIOKafkaConsumer[bytes, bytes] = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka,
+        **kafka_tls.options(),
         client_id=client_id,
         enable_auto_commit=False,
+        auto_offset_reset="earliest",
         fetch_max_wait_ms=100,
+        fetch_min_bytes=least,
     )
-    epochs = Epochs() if topic.log else None
     tps = [TopicPartition(topic.name, p) for p in range(settings.partitions)]
     try:
         await consumer.start()
         consumer.assign(tps)
+        yield consumer, tps
+    except KafkaError as error:
+        raise Away(f"Kafka does not give records: {type(error).__name__}") from error
+    finally:
+        await consumer.stop()
+
+
+async def tail(
+    settings: Settings, topic: Topic, client_id: str, since_ms: int = 0
+) -> AsyncIterator[list[Record]]:
+    """The records of every partition of `topic` from now on, in batches as they come; or those that
+    were written at `since_ms` (Unix ms) or later.
+
+    The first batch is empty: from then on nothing is missed. Raises Away when Kafka fails; records
+    may then have been missed.
+    """
+    epochs = Epochs() if topic.log else None
+    async with reading(settings, topic, client_id, _TOGETHER) as (consumer, tps):
         begin = await consumer.beginning_offsets(tps)
         ends = await consumer.end_offsets(tps)
+        if since_ms:
+            found_at = await consumer.offsets_for_times(dict.fromkeys(tps, since_ms))
+            ends |= {tp: at.offset for tp, at in found_at.items() if at is not None}
         for tp in tps:
             start = max(begin[tp], ends[tp] - _LOOK_BACK) if topic.log else ends[tp]
             consumer.seek(tp, start)
@@ -51,28 +82,38 @@ async def tail(settings: Settings, topic: Topic, client_id: str) -> AsyncIterato
         while True:
             found: list[Record] = []
             for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
-                fresh = (r for r in records if epochs is None or _counts(epochs, r))
+                fresh = (r for r in records if epochs is None or counted_from_here(epochs, r))
                 found += (record for record in fresh if record.offset >= ends[tp])
             if found:
                 yield found
-    except KafkaError as error:
-        raise Away(f"Kafka does not give records: {type(error).__name__}") from error
-    finally:
-        await consumer.stop()
 
 
-def _counts(epochs: Epochs, record: Record) -> bool:
-    # Reading began in the middle, so the marker may stand before it; a record that carries an epoch
-    # is proof that its marker does.
-    for name, value in record.headers:
-        if name == EPOCH:
-            epoch = int.from_bytes(value, "big")
-            if epoch > epochs.epoch(record.partition):
-                epochs.start(record.partition, epoch)
-    try:
-        return admitted(epochs, record)
-    except Poison:
-        return False
+async def whole(
+    settings: Settings, topic: Topic, client_id: str, since_ms: int = 0
+) -> AsyncGenerator[tuple[list[Record], bool], None]:
+    """The records of every partition of a topic from the beginning, then as they come; and whether
+    all that stood there at first has been given. A caller that begins again gets all of them again.
+
+    `since_ms`: begins with what was written at this Unix time in milliseconds or later; not for a
+    log, whose markers may stand before. Raises Away when Kafka fails.
+    """
+    epochs = Epochs() if topic.log else None
+    async with reading(settings, topic, client_id) as (consumer, tps):
+        await consumer.seek_to_beginning(*tps)
+        ends = await consumer.end_offsets(tps)
+        if since_ms:
+            found = await consumer.offsets_for_times(dict.fromkeys(tps, since_ms))
+            for tp in tps:
+                consumer.seek(tp, found[tp].offset if found[tp] else ends[tp])
+        left = {tp: end for tp, end in ends.items() if end}
+        while True:
+            for tp in [tp for tp, end in left.items() if await consumer.position(tp) >= end]:
+                del left[tp]
+            fresh: list[Record] = []
+            for records in (await consumer.getmany(timeout_ms=1_000 if not left else 50)).values():
+                fresh += (record for record in records if epochs is None or counted(epochs, record))
+            if fresh or not left:
+                yield fresh, not left
 
 
 class _Watcher(Generic[_T]):

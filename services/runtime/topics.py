@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from services.runtime import kafka_tls
 from services.runtime.config import Settings
 from services.runtime.errors import Away, ConfigError, MawjaError
 
@@ -34,6 +35,8 @@ class Topic:
     cleanup: Literal["delete", "compact"] = "delete"
 
 
+_TEN_YEARS = 3650
+
 CONTACT_ACCEPTED = Topic("intake.contact-accepted.v1", "intake", 8)
 CALL_EVENT = Topic("intake.call-event.v1", "intake", 8)
 INTAKE_DEAD = Topic("intake.dead-letter.v1", "intake", 30)
@@ -43,9 +46,20 @@ DEDUP_COMMAND = Topic("dedup.command.v1", "dedup", 30)
 NEED = Topic("dedup.need.v1", "dedup", 8)
 INCIDENT = Topic("dedup.incident.v1", "dedup", 30, log=True)
 INCIDENT_COMMAND = Topic("dedup.incident-command.v1", "dedup", 30)
+DEDUP_NOTES = Topic("dedup.audit-note.v1", "dedup", 30)
+DEDUP_AUDIT = Topic("dedup.audit.v1", "dedup", _TEN_YEARS, log=True)
 DEDUP_DEAD = Topic("dedup.dead-letter.v1", "dedup", 30)
 MESSAGE_REQUESTED = Topic("outreach.message-requested.v1", "outreach", 400, log=True)
 CALLBACK = Topic("outreach.callback.v1", "outreach", 400, log=True)
+OUTREACH_COMMAND = Topic("outreach.command.v1", "outreach", 30)
+ANNOUNCEMENT = Topic("outreach.announcement.v1", "outreach", 400)
+PLAYBOOK_SWITCH = Topic("outreach.playbook-switch.v1", "outreach", 0, cleanup="compact")
+PROPOSAL = Topic("outreach.proposal.v1", "outreach", 400, log=True)
+PROPOSAL_COMMAND = Topic("outreach.proposal-command.v1", "outreach", 30)
+WATCH = Topic("outreach.watch.v1", "outreach", 400, log=True)
+OUTREACH_NOTES = Topic("outreach.audit-note.v1", "outreach", 30)
+OUTREACH_AUDIT = Topic("outreach.audit.v1", "outreach", _TEN_YEARS, log=True)
+CASE_REQUEST = Topic("outreach.case-request.v1", "outreach", 30)
 OUTREACH_DEAD = Topic("outreach.dead-letter.v1", "outreach", 30)
 QUEUED_URGENT = Topic("broadcast.queued-urgent.v1", "broadcast", 8)
 QUEUED_NORMAL = Topic("broadcast.queued-normal.v1", "broadcast", 8)
@@ -54,10 +68,18 @@ MESSAGE_STATUS = Topic("broadcast.message-status.v1", "broadcast", 400, log=True
 RECEIPT = Topic("broadcast.receipt.v1", "broadcast", 30)
 INBOUND_MESSAGE = Topic("broadcast.inbound-message.v1", "broadcast", 8)
 OPT_OUT = Topic("broadcast.opt-out.v1", "broadcast", 0, cleanup="compact")
+SUBSCRIPTION = Topic("broadcast.subscription.v1", "broadcast", 0, cleanup="compact")
 BROADCAST_COMMAND = Topic("broadcast.command.v1", "broadcast", 30)
+CAMPAIGN = Topic("broadcast.campaign.v1", "broadcast", 400, log=True)
+CAMPAIGN_COMMAND = Topic("broadcast.campaign-command.v1", "broadcast", 400)
+AUDIENCE = Topic("broadcast.audience.v1", "broadcast", 400)
+BROADCAST_NOTES = Topic("broadcast.audit-note.v1", "broadcast", 30)
+BROADCAST_AUDIT = Topic("broadcast.audit.v1", "broadcast", _TEN_YEARS, log=True)
 BROADCAST_DEAD = Topic("broadcast.dead-letter.v1", "broadcast", 30)
 LEVEL = Topic("wave.level.v1", "wave", 30)
 BURST = Topic("wave.burst.v1", "wave", 30)
+QUEUE_STATE = Topic("wave.queue-state.v1", "wave", 0, cleanup="compact")
+CALL_DECISION = Topic("wave.call-decision.v1", "wave", 400)
 
 TOPICS = (
     CONTACT_ACCEPTED,
@@ -69,9 +91,20 @@ TOPICS = (
     NEED,
     INCIDENT,
     INCIDENT_COMMAND,
+    DEDUP_NOTES,
+    DEDUP_AUDIT,
     DEDUP_DEAD,
     MESSAGE_REQUESTED,
     CALLBACK,
+    OUTREACH_COMMAND,
+    ANNOUNCEMENT,
+    PLAYBOOK_SWITCH,
+    PROPOSAL,
+    PROPOSAL_COMMAND,
+    WATCH,
+    CASE_REQUEST,
+    OUTREACH_NOTES,
+    OUTREACH_AUDIT,
     OUTREACH_DEAD,
     QUEUED_URGENT,
     QUEUED_NORMAL,
@@ -80,16 +113,45 @@ TOPICS = (
     RECEIPT,
     INBOUND_MESSAGE,
     OPT_OUT,
+    SUBSCRIPTION,
     BROADCAST_COMMAND,
+    CAMPAIGN,
+    CAMPAIGN_COMMAND,
+    AUDIENCE,
+    BROADCAST_NOTES,
+    BROADCAST_AUDIT,
     BROADCAST_DEAD,
     LEVEL,
     BURST,
+    QUEUE_STATE,
+    CALL_DECISION,
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}
 DEAD_LETTERS = {
     topic.owner: topic for topic in (INTAKE_DEAD, DEDUP_DEAD, OUTREACH_DEAD, BROADCAST_DEAD)
 }
 """The topic of each room that sets records aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The topics of a room's audit: what replicas note, the chain that its owners make of it, and
+    what is set aside."""
+
+    notes: Topic
+    chain: Topic
+    dead: Topic
+
+
+AUDITS = {
+    audit.chain.owner: audit
+    for audit in (
+        Audit(DEDUP_NOTES, DEDUP_AUDIT, DEDUP_DEAD),
+        Audit(OUTREACH_NOTES, OUTREACH_AUDIT, OUTREACH_DEAD),
+        Audit(BROADCAST_NOTES, BROADCAST_AUDIT, BROADCAST_DEAD),
+    )
+}
+"""The audit of each room in which people decide."""
 
 
 def partition_of(key: bytes, partitions: int) -> int:
@@ -124,7 +186,9 @@ def ensure(bootstrap: str, partitions: int, replication: int) -> list[str]:
     from kafka.errors import KafkaError, TopicAlreadyExistsError
 
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="mawja-topics")
+        admin = KafkaAdminClient(
+            bootstrap_servers=bootstrap, client_id="mawja-topics", **kafka_tls.options()
+        )
     except KafkaError as error:
         raise Away(f"Kafka at {bootstrap} does not answer: {error}") from error
     try:

@@ -1,7 +1,8 @@
 """Trace context across gRPC and Kafka (W3C traceparent), for a share of contacts.
 
 A contact is traced or not once, at the door; what is not traced carries no header and costs
-nothing. Finished spans are written as log lines with their ids and durations.
+nothing. Finished spans are written as log lines with their ids and durations, and go to a collector
+(OTLP) where one is named.
 """
 
 import random
@@ -12,7 +13,12 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import (
+    BatchSpanProcessor,
+    SimpleSpanProcessor,
+    SpanExporter,
+    SpanExportResult,
+)
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -45,8 +51,9 @@ class _LogExporter(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
-def configure(service: str, share: float) -> None:
-    """Traces `share` (0 to 1) of the contacts that come without a trace of their own."""
+def configure(service: str, share: float, otlp: str = "") -> None:
+    """Traces `share` (0 to 1) of the contacts that come without a trace of their own. `otlp`: the
+    collector that gets the spans, http://host:4317 or https://…; empty: only the log has them."""
     global _tracer, _share
     _share = share
     provider = TracerProvider(
@@ -54,7 +61,22 @@ def configure(service: str, share: float) -> None:
         resource=Resource.create({"service.name": f"mawja-{service}"}),
     )
     provider.add_span_processor(SimpleSpanProcessor(_LogExporter()))
+    if otlp:
+        # Not imported where nobody collects: it costs a process 20 MB.
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
+        exporter = OTLPSpanExporter(endpoint=otlp, insecure=otlp.startswith("http://"))
+        provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1_000))
     _tracer = provider.get_tracer("mawja")
+
+
+def past(name: str, traceparent: str, began_ns: int) -> str:
+    """A span, child of `traceparent`, that began at `began_ns` (Unix ns) and ends now. Gives the
+    traceparent to pass on."""
+    parent = _PROPAGATOR.extract({HEADER: traceparent})
+    made = _tracer.start_span(name, context=parent, start_time=began_ns)
+    made.end()
+    return _format(made.get_span_context())
 
 
 @contextmanager

@@ -25,6 +25,7 @@ class Views:
         self._client = client
         self._room = room
         self._sentinels = [sentinel_key(room, p) for p in range(partitions)]
+        self._begun = False
 
     async def get(self, *keys: str) -> list[bytes | None]:
         """The payloads of `keys`, None for those that are not there. Raises Away while any
@@ -68,6 +69,16 @@ class Views:
                 break
         return found[:count]
 
+    async def count(self, *indexes: str) -> list[int]:
+        """How many members each of some sorted sets has. Raises Away."""
+        pipeline = self._client.pipeline(transaction=False)
+        for index in indexes:
+            pipeline.zcard(index)
+        pipeline.mget(self._sentinels)
+        *counts, sentinels = await _answered(pipeline.execute())
+        self._check_whole(sentinels)
+        return [int(count) for count in counts]
+
     async def whole(self) -> bool:
         """Whether every partition's view is written."""
         try:
@@ -75,6 +86,16 @@ class Views:
         except Away:
             return False
         return True
+
+    async def begun(self) -> bool:
+        """Whether it was whole once, or Redis did not answer: from then on waiting for it helps
+        nobody, and a room that has more to serve than its view serves that."""
+        if not self._begun:
+            try:
+                self._begun = None not in await self._mget(self._sentinels)
+            except RedisError:
+                self._begun = True
+        return self._begun
 
     async def _mget(self, keys: list[str]) -> list[bytes | None]:
         # The client's type knows that it could decode; `connect` says that it does not.
