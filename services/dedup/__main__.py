@@ -1,6 +1,6 @@
 """`python -m services.dedup`: wires dedup's parts."""
 
-from collections.abc import Callable, Iterable
+from functools import partial
 
 from mawja.dedup.v1 import service_pb2_grpc
 
@@ -14,7 +14,7 @@ from services.dedup.worker import PLAN, Dedup
 from services.runtime.consume import Worker
 from services.runtime.replies import Replies
 from services.runtime.service import Service, main
-from services.runtime.store import Item, PartitionView
+from services.runtime.store import PartitionView
 from services.runtime.tail import Tail
 from services.runtime.topics import CASE
 from services.runtime.views import Views
@@ -45,9 +45,6 @@ async def build(service: Service) -> None:
     incidents = wiring.add(service, spoken, replies)
 
     def work(context: Context) -> Dedup:
-        def view(epoch: int, everything: Callable[[], Iterable[Item]]) -> PartitionView:
-            return PartitionView(service.redis, views.ROOM, context.partition, epoch, everything)
-
         return Dedup(
             context,
             settings.partitions,
@@ -57,7 +54,7 @@ async def build(service: Service) -> None:
             shared,
             service.keyring,
             service.producer,
-            view,
+            partial(PartitionView, service.redis, views.ROOM, context.partition),
             replies,
             incidents.teller,
             worker.fail,

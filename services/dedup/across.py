@@ -52,6 +52,8 @@ def unlike(case: Case, source: Case) -> str:
         return f"the case was merged into {source.merged_into.case_number}: ask for that one"
     if source.drill != case.drill:
         return "one of the two is a rehearsal and the other is not: they stay apart"
+    if source.recorded != case.recorded:
+        return "one of the two is made of records of past calls: they stay apart"
     if source.linked:
         return "another person's case is merged into it: split that first, or merge the other way"
     return ""

@@ -32,18 +32,24 @@ def begin(case: Case, contact: intake_pb2.ContactAccepted, language: str) -> Non
     case.language = language
     case.life_safety = contact.life_safety
     case.drill = contact.drill
+    case.recorded = contact.recorded
+    if contact.HasField("exercise"):
+        case.exercise.CopyFrom(contact.exercise)
     case.contacts = 1
     case.dialled = int(contact.channel in VOICE)
     case.sealed_number = contact.sealed_number
     case.accepted_ms = contact.accepted_ms
 
 
-def join(case: Case, contact: intake_pb2.ContactAccepted, language: str) -> None:
-    """Takes a further contact into a case. What the first one left open, this one may tell."""
+def join(
+    case: Case, contact: intake_pb2.ContactAccepted, language: str, *, reopens: bool = True
+) -> None:
+    """Takes a further contact into a case. What the first one left open, this one may tell.
+    `reopens`: whoever writes after the need was met has it again."""
     if contact.event_ms >= case.last_contact_ms:
         # The last one is kept longest: an open case must stay reachable when a month is erased.
         case.sealed_number = contact.sealed_number or case.sealed_number
-    if case.state == RESOLVED and contact.event_ms > case.resolved_ms:
+    if reopens and case.state == RESOLVED and contact.event_ms > case.resolved_ms:
         reopen(case)
     elif case.state == MERGED and contact.event_ms > case.resolved_ms > 0:
         case.merged_into.was, case.resolved_ms = OPEN, 0
@@ -61,18 +67,30 @@ def join(case: Case, contact: intake_pb2.ContactAccepted, language: str) -> None
 
 
 def told(case: Case, triage: events_pb2.Triage) -> None:
-    """What a contact's text says. Danger stays until a person says otherwise."""
+    """What a contact's text says. Danger stays until a person says otherwise, and a service that an
+    earlier text told surely until another does."""
+    before = events_pb2.Triage()
+    before.CopyFrom(case.triage)
     case.triage.CopyFrom(triage)
+    if triage.unsure and before.topic and not before.unsure:
+        case.triage.agency, case.triage.topic = before.agency, before.topic
+        case.triage.topic_confidence, case.triage.unsure = before.topic_confidence, False
     case.life_safety = case.life_safety or triage.life_safety
 
 
 def reopen(case: Case) -> None:
     """Makes a resolved case anybody's again."""
     case.state = OPEN
-    case.resolved_ms = 0
+    case.resolved_ms = case.score_until_ms = 0
     case.assignee = ""
 
 
-def listing(case: Case) -> tuple[int, str, int]:
-    """What decides where a case is listed: state, agency, place."""
-    return case.state, case.agency, case.first_arrival_ms
+def unsure(case: Case) -> bool:
+    """Whether a person should say what a case is about: its need is not met, its texts do not tell
+    surely, and nobody named a service."""
+    return case.state in (OPEN, ASSIGNED) and case.triage.unsure and not case.topic
+
+
+def listing(case: Case) -> tuple[int, str, int, bool]:
+    """What decides where a case is listed: state, agency, place, whether its triage is unsure."""
+    return case.state, case.agency, case.first_arrival_ms, unsure(case)

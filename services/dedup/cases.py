@@ -9,7 +9,7 @@ from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2
 from mawja.intake.v1 import events_pb2 as intake_pb2
 
-from services.dedup import across, commands, reversing, tally
+from services.dedup import across, answers, commands, reversing, tally
 from services.dedup import case as stating
 from services.dedup import contacts as step
 from services.dedup.calls import Calls, Effect
@@ -20,13 +20,18 @@ from services.dedup.contacts import NONE, Contacts
 from services.dedup.known import Known, key_of, uuid_of
 from services.dedup.linking import Linking
 from services.dedup.match import Rules
-from services.dedup.need import Trees
-from services.dedup.reading import Reading
+from services.dedup.reading import NOTHING, Reading
 from services.dedup.reversing import Reversing
 from services.dedup.signs import unpack
 from services.dedup.tally import Row, Tallies
+from services.dedup.trees import Trees
 
 Decision = events_pb2.CaseDecision
+_CHANGES_NOTHING = (
+    events_pb2.CASE_CHANGE_REPEATED,
+    events_pb2.CASE_CHANGE_REFUSED,
+    events_pb2.CASE_CHANGE_SHOWN,
+)
 
 
 class Cases:
@@ -56,7 +61,10 @@ class Cases:
         self._reversing = Reversing(self.known, self.contacts, self.calls, self.tallies, self.notes)
         self.apart = self._reversing.apart
         """Which cases a person has parted."""
-        self._linking = Linking(rules, self.known, shared, trees)
+        self._linking = {
+            agency: Linking(rules.of(agency), self.known, shared, trees)
+            for agency in ("", *rules.agencies)
+        }
 
     def __len__(self) -> int:
         return len(self.known)
@@ -114,7 +122,16 @@ class Cases:
         if known is not None:
             return self._repeated_contact(known, at, now_ms)
         language = contact.language or reading.language
-        number, link = self._linking.place(contact, reading, language)
+        agency = _agency(contact, reading, self.rules)
+        linking = self._linking.get(agency, self._linking[""])
+        reply = reading.reply
+        asked = answers.asked(contact, reply, self._cases_of(contact.person)) if reply else None
+        if asked is None:
+            number, link = linking.place(contact, reading, language)
+        else:
+            # Its words are about us: they tell nothing of a need.
+            number, link, reading = asked, answers.linked(contact, reply), NOTHING
+            language = contact.language
         opened = number == len(self.known)
         decision = Decision(
             input=at,
@@ -130,8 +147,10 @@ class Cases:
         else:
             case.MergeFromString(self.known.serialised(number))
             before = stating.listing(case)
-            stating.join(case, contact, language)
+            stating.join(case, contact, language, reopens=asked is None or reply < 0)
             across.heard(contact, case, decision)
+            if asked is not None:
+                answers.state(decision, reply)
         triage = reading.triage or chosen(reading.choice, case.triage)
         if triage is not None:
             decision.triage.CopyFrom(triage)
@@ -224,7 +243,7 @@ class Cases:
             told = self._reversing.fold(decision)
             self.memory.keep(key_of(decision.outcome.command_id), told)
         elif decision.HasField("outcome"):
-            if change in (events_pb2.CASE_CHANGE_REPEATED, events_pb2.CASE_CHANGE_REFUSED):
+            if change in _CHANGES_NOTHING:
                 found = self.number_of(decision.case.case_id)
             else:
                 found = self._fold_case(decision)
@@ -251,6 +270,10 @@ class Cases:
 
     # What deciding and folding share.
 
+    def _cases_of(self, person: bytes) -> list[tuple[int, Case]]:
+        """The latest cases of a person, by number."""
+        return [(number, self.case(number)) for number in self.known.candidates(person)]
+
     def _repeated_contact(self, contact: int, at: common_pb2.Input, now_ms: int) -> Decision:
         link = self.link(contact)
         link.level = events_pb2.LINK_LEVEL_SAME_DELIVERY
@@ -275,7 +298,10 @@ class Cases:
             self.calls.case_opened()
         else:
             self.known.add_words(number, decision.shape, signs)
-        row = self.tallies.row(Row(link.line, link.agency, link.topic, link.language, link.channel))
+        drill = decision.case.drill
+        row = self.tallies.row(
+            Row(link.line, link.agency, link.topic, link.language, link.channel, drill)
+        )
         voice = link.channel in VOICE
         reconnect = voice and not opened and self.calls.reconnects(number, link.event_ms)
         contact = self.contacts.add(
@@ -286,7 +312,8 @@ class Cases:
         self.tallies.add(link.event_ms, row, tally.CONTACTS)
         if first:
             self.tallies.add(link.event_ms, row, tally.CASES)
-        self.calls.came_back(number, link.event_ms)
+        if not decision.score:
+            self.calls.came_back(number, link.event_ms)
         waited = self.calls.take_waited(key, contact, decision)
         return [Effect(reconnects=int(reconnect)), *waited]
 
@@ -299,6 +326,10 @@ class Cases:
         decision.case.MergeFromString(self.known.serialised(found))
         if command.WhichOneof("action") in reversing.ACTIONS:
             return self._reversing.obey(found, command, decision)
+        if command.HasField("tell_number") and decision.case.sealed_number:
+            decision.change = events_pb2.CASE_CHANGE_SHOWN
+            self.moved = False
+            return Told(found, OK, "")
         merged = decision.case.state == stating.MERGED
         refusal = self._reversing.went(decision.case) if merged else ""
         refusal = refusal or commands.refusal(command, decision.case)
@@ -323,3 +354,11 @@ class Cases:
     def _mark(self, at: common_pb2.Input) -> None:
         if at.offset > self.decided.get(at.topic, NONE):
             self.decided[at.topic] = at.offset
+
+
+def _agency(contact: intake_pb2.ContactAccepted, reading: Reading, rules: Rules) -> str:
+    """Whose contact it is: as it was told, or as its text surely says; else empty."""
+    if contact.agency or reading.triage is None:
+        return contact.agency
+    sure = reading.triage.topic_confidence >= rules.topic_enough
+    return reading.triage.agency if sure else ""

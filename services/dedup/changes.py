@@ -14,9 +14,11 @@ _CHANGED = (
     events_pb2.CASE_CHANGE_LINKED,
     events_pb2.CASE_CHANGE_CALL,
     events_pb2.CASE_CHANGE_ASSIGNED,
+    events_pb2.CASE_CHANGE_TRIAGED,
     events_pb2.CASE_CHANGE_RESOLVED,
     events_pb2.CASE_CHANGE_REOPENED,
     events_pb2.CASE_CHANGE_NOTED,
+    events_pb2.CASE_CHANGE_ASKED,
     *reversing.CHANGES,
 )
 _LINKED = (events_pb2.CASE_CHANGE_OPENED, events_pb2.CASE_CHANGE_LINKED)

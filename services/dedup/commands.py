@@ -7,19 +7,10 @@ from mawja.dedup.v1 import events_pb2
 from services.dedup import case as cases
 from services.dedup.case import Case
 from services.dedup.contacts import NONE
-from services.runtime.errors import NotFound, NotInState
 
 OK = 0
 NOT_FOUND = 5
 NOT_IN_STATE = 9
-
-
-def raise_refusal(outcome: events_pb2.CommandOutcome) -> None:
-    """Raises NotFound or NotInState when a command was refused."""
-    if outcome.code == NOT_FOUND:
-        raise NotFound(outcome.message)
-    if outcome.code != OK:
-        raise NotInState(outcome.message)
 
 
 class Told(NamedTuple):
@@ -59,6 +50,15 @@ def refusal(command: events_pb2.CaseCommand, case: Case) -> str:
         return "the case is resolved: reopen it first"
     if action == "resolve" and resolved:
         return "the case is resolved already"
+    if action == "set_topic":
+        if resolved:
+            return "the case is resolved: reopen it first"
+        if case.agency not in ("", command.set_topic.agency):
+            return f"the case is with {case.agency}: only a service of that agency can be said"
+    if action == "tell_number" and not case.sealed_number:
+        return "the person gave no number"
+    if action == "ask_score" and not resolved:
+        return "the case is not resolved: nobody is asked how well it was"
     if action == "reopen" and not resolved:
         return "the case is not resolved: nothing to reopen"
     return ""
@@ -70,12 +70,18 @@ def obey(command: events_pb2.CaseCommand, decision: events_pb2.CaseDecision) -> 
     if action == "assign":
         decision.change = events_pb2.CASE_CHANGE_ASSIGNED
         case.state, case.assignee = cases.ASSIGNED, command.assign.assignee
+    elif action == "set_topic":
+        decision.change = events_pb2.CASE_CHANGE_TRIAGED
+        case.agency, case.topic = command.set_topic.agency, command.set_topic.topic
     elif action == "resolve":
         decision.change = events_pb2.CASE_CHANGE_RESOLVED
         case.state, case.resolved_ms = cases.RESOLVED, envelope.asked_ms
     elif action == "reopen":
         decision.change = events_pb2.CASE_CHANGE_REOPENED
         cases.reopen(case)
+    elif action == "ask_score":
+        decision.change = events_pb2.CASE_CHANGE_ASKED
+        case.score_asked_ms, case.score_until_ms = envelope.asked_ms, command.ask_score.until_ms
     else:
         decision.change = events_pb2.CASE_CHANGE_NOTED
     if action in ("reopen", "add_note"):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from services.dedup.catalogue import Catalogue
-from services.dedup.match import Rules
+from services.dedup.match import NEED, Rules
 from services.dedup.tally import BUCKET_MS
 from services.runtime import knowledge_file
 from services.runtime.errors import ConfigError
@@ -16,6 +16,8 @@ from services.runtime.privacy import Keyring
 from services.runtime.spans import span_ms
 from services.runtime.yamls import yaml_of
 
+_RULES = "services/dedup/rules.yaml"
+_AGENCY = re.compile(r"[a-z0-9-]{1,32}")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
@@ -25,10 +27,17 @@ def rules(text: str | None = None) -> Rules:
     names = {field.name: field.type for field in fields(Rules)}
     if set(given) != set(names):
         odd = ", ".join(sorted(set(given) ^ set(names)))
-        raise ConfigError(f"services/dedup/rules.yaml: missing or not known: {odd}")
-    read = Rules(**{name: _value(name, given[name], names[name] is float) for name in names})
+        raise ConfigError(f"{_RULES}: missing or not known: {odd}")
+    own = _agencies(given.pop("agencies"))
+    values = {name: _value(name, value, names[name] is float) for name, value in given.items()}
+    read = Rules(**values, agencies=own)
+    for code in ("", *own):
+        of = read.of(code)
+        if of.need_other > of.need_same:
+            where = f"agencies: {code}: " if code else ""
+            raise ConfigError(f"{_RULES}: {where}need_other must not be above need_same")
     if read.tally_keep < read.repeat_window + BUCKET_MS:
-        raise ConfigError("services/dedup/rules.yaml: tally_keep must outlast repeat_window")
+        raise ConfigError(f"{_RULES}: tally_keep must outlast repeat_window")
     return read
 
 
@@ -72,16 +81,34 @@ def knowledge(path: Path | None, services: Catalogue) -> Knowledge:
 def _mapping(text: str | None) -> dict[str, Any]:
     if text is None:
         text = (files(__package__) / "rules.yaml").read_text("utf-8")
-    read = yaml_of("services/dedup/rules.yaml", text)
+    read = yaml_of(_RULES, text)
     if not isinstance(read, dict):
-        raise ConfigError("services/dedup/rules.yaml: names and values, one a line")
+        raise ConfigError(f"{_RULES}: names and values, one a line")
+    return read
+
+
+def _agencies(given: object) -> dict[str, dict[str, float]]:
+    """What agencies have of their own."""
+    where = f"{_RULES}: agencies"
+    if not isinstance(given, dict):
+        raise ConfigError(f"{where} must be agency codes, each with {' or '.join(NEED)}")
+    read: dict[str, dict[str, float]] = {}
+    for code, own in given.items():
+        if not isinstance(code, str) or not _AGENCY.fullmatch(code):
+            raise ConfigError(f"{where}: {code} must be an agency code such as civil-defence")
+        if not isinstance(own, dict) or not own or not own.keys() <= set(NEED):
+            raise ConfigError(f"{where}: {code} must give {' or '.join(NEED)}, and nothing else")
+        read[code] = {
+            name: _value(f"agencies: {code}: {name}", score, share=True)
+            for name, score in own.items()
+        }
     return read
 
 
 def _value(name: str, given: object, share: bool) -> Any:
-    where = f"services/dedup/rules.yaml: {name}"
+    where = f"{_RULES}: {name}"
     if share:
-        if isinstance(given, float | int) and 0 <= given <= 1:
+        if isinstance(given, float | int) and not isinstance(given, bool) and 0 <= given <= 1:
             return float(given)
         raise ConfigError(f"{where} must be a share from 0 to 1")
     if (length_ms := span_ms(given)) is not None:

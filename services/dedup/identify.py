@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.dedup.language import Language
-from services.dedup.words import is_code, tokens
+from services.dedup.words import is_code
 
 _LOOKED_AT = 600
+"""Characters, and words: a longer text shows its language long before."""
 _LETTERS = {
     "arabic": re.compile("[\u0621-\u064a\u066e-\u06d3]"),
     "devanagari": re.compile("[\u0904-\u0939]"),
@@ -46,8 +47,8 @@ class Identifier:
         for language in languages:
             self._of_script.setdefault(language.script, []).append(language)
 
-    def identify(self, text: str) -> Guess:
-        """The language of a text. Any string is accepted."""
+    def identify(self, text: str, said: Sequence[str]) -> Guess:
+        """The language of a text, of which `said` are the tokens. Any string is accepted."""
         text = text[:_LOOKED_AT]
         counts = {script: len(letters.findall(text)) for script, letters in _LETTERS.items()}
         script = max(counts, key=lambda one: counts[one])
@@ -57,10 +58,10 @@ class Identifier:
         candidates = self._of_script[script]
         if len(candidates) == 1:
             return Guess(candidates[0].code, share)
-        return self._among(candidates, text, share)
+        return self._among(candidates, said[:_LOOKED_AT], share)
 
-    def _among(self, candidates: Sequence[Language], text: str, share: float) -> Guess:
-        said = [word for word in tokens(text) if not is_code(word)]
+    def _among(self, candidates: Sequence[Language], said: Sequence[str], share: float) -> Guess:
+        said = [word for word in said if not is_code(word)]
         hits = Counter[str]()
         for language in candidates:
             hits[language.code] = sum(word in language.shows for word in said)

@@ -4,6 +4,7 @@ The rules are those that deciding relies on: ids that are ids, times and duratio
 Whatever passes here is decided without failing.
 """
 
+import re
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -17,6 +18,7 @@ LATEST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 _LONGEST_MS = 10 * 86_400_000
 _PERSON_BYTES = (0, 16)
+_CODE = re.compile(r"[a-z0-9-]{1,32}")
 _M = TypeVar("_M", bound=Message)
 
 
@@ -61,6 +63,12 @@ def command(value: bytes, partitions: int) -> events_pb2.CaseCommand:
     elif action == "split":
         for contact_id in read.split.contact_ids:
             uuid("split.contact_ids", contact_id)
+    elif action == "set_topic":
+        for code in (read.set_topic.agency, read.set_topic.topic):
+            if not _CODE.fullmatch(code):
+                raise Poison("set_topic must give an agency and a topic by their codes")
+    elif action == "ask_score":
+        _time("ask_score.until_ms", read.ask_score.until_ms)
     elif action == "follow_merge":
         _case("follow_merge.into", read.follow_merge.into, partitions)
     elif action == "follow_split":

@@ -1,5 +1,6 @@
-"""Reads what dedup has learnt: the weights of `model` and the trees of `need`."""
+"""Reads what dedup has learnt: the weights of `model`, and trees."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -7,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.dedup.model import BUCKETS, Weights
-from services.dedup.need import NAMES, Trees
+from services.dedup.need import NAMES
+from services.dedup.trees import Trees
 from services.runtime.errors import ConfigError
 
 MODEL = "model.npz"
@@ -38,16 +40,18 @@ def weights(path: Any = None) -> Weights:
         raise ConfigError(f"dedup's model can't be read ({MODEL}): {error}") from error
 
 
-def trees(path: Any = None) -> Trees:
-    """The shipped trees, or those in `path`. Raises ConfigError when they can't be read."""
-    source = files(__package__) / NEED if path is None else path
+def trees(name: str = NEED, signs: Sequence[str] = NAMES, of: str = "") -> Trees:
+    """The trees in a shipped file, which must have been learnt from `signs`; `of`: which of
+    several. Raises ConfigError when they can't be read."""
     try:
+        source = files(__package__) / name
         with source.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            if tuple(map(str, kept["names"])) != NAMES:
-                raise ConfigError(f"dedup's {NEED} was learnt from other signs: learn it again")
-            return Trees(kept["sign"], kept["limit"], kept["leaf"], float(kept["bias"]))
+            if tuple(map(str, kept["names"])) != tuple(signs):
+                raise ConfigError(f"dedup's {name} was learnt from other signs: learn it again")
+            sign, limit, leaf = (kept[of + part] for part in ("sign", "limit", "leaf"))
+            return Trees(sign, limit, leaf, float(kept[of + "bias"]))
     except (OSError, KeyError, ValueError) as error:
-        raise ConfigError(f"dedup's model can't be read ({NEED}): {error}") from error
+        raise ConfigError(f"dedup's model can't be read ({name}): {error}") from error
 
 
 def _four(given: NDArray[np.float64]) -> tuple[float, float, float, float]:

@@ -3,6 +3,7 @@
 from importlib.resources import files
 from typing import Any
 
+from services.dedup import learnt
 from services.dedup.incidents.evidence import FACTS
 from services.dedup.incidents.levels import (
     OTHER_PERSON,
@@ -11,6 +12,8 @@ from services.dedup.incidents.levels import (
     Level,
     Levels,
 )
+from services.dedup.incidents.refining import REFINED
+from services.dedup.trees import Trees
 from services.runtime.errors import ConfigError
 from services.runtime.spans import span_ms
 from services.runtime.yamls import texts_of, yaml_of
@@ -27,15 +30,19 @@ _NAMES = {
     "most_cases",
     "join_at",
     "stay_at",
+    "refine_at",
     "question_share",
     "fields",
     "levels",
 }
 _LARGEST = 100.0
+TREES = "incident.npz"
+REFINED_TREES = "refined.npz"
 
 
-def read(text: str | None = None) -> Levels:
-    """The thresholds in levels.yaml, or in `text`. Raises ConfigError naming what is wrong."""
+def read(text: str | None = None, refined: Trees | None = None) -> Levels:
+    """The thresholds in levels.yaml, or in `text`; with the shipped trees of the slow path, or with
+    `refined`. Raises ConfigError naming what is wrong."""
     given = text if text is not None else (files(__package__) / "levels.yaml").read_text("utf-8")
     read = _mapping(_WHERE, yaml_of(_WHERE, given), _NAMES)
     most = read["most_cases"]
@@ -48,9 +55,11 @@ def read(text: str | None = None) -> Levels:
         most_cases=most,
         join_at=_score(f"{_WHERE}: join_at", read["join_at"]),
         stay_at=_score(f"{_WHERE}: stay_at", read["stay_at"]),
+        refine_at=_score(f"{_WHERE}: refine_at", read["refine_at"]),
         question_share=_score(f"{_WHERE}: question_share", read["question_share"]),
         levels={number: _level(name, listed[name]) for name, number in _LEVELS.items()},
         fields=_fields(read["fields"]),
+        refined=learnt.trees(REFINED_TREES, REFINED) if refined is None else refined,
     )
     if levels.keep < levels.window:
         raise ConfigError(f"{_WHERE}: keep must not be shorter than window")
@@ -67,7 +76,11 @@ def _level(name: str, given: object) -> Level:
     agencies = read["agencies"]
     if not isinstance(agencies, dict) or not all(isinstance(code, str) for code in agencies):
         raise ConfigError(f"{where}: agencies must be codes, each with a score")
-    weights = _mapping(f"{where}: weights", read["weights"], set(FACTS))
+    weights = read["weights"]
+    if not isinstance(weights, dict):
+        raise ConfigError(f"{where}: weights must be facts, each with a number")
+    if odd := set(map(str, weights)) - set(FACTS):
+        raise ConfigError(f"{where}: weights: not a fact: {', '.join(sorted(odd))}")
     for fact, weight in weights.items():
         if isinstance(weight, bool) or not isinstance(weight, int | float):
             raise ConfigError(f"{where}: {fact} must be a number")
@@ -76,7 +89,8 @@ def _level(name: str, given: object) -> Level:
     return Level(
         link_at=_score(f"{where}: link_at", read["link_at"]),
         agencies={code: _score(f"{where}: {code}", score) for code, score in agencies.items()},
-        weights=tuple(float(weights[fact]) for fact in FACTS),
+        weights=tuple(float(weights.get(fact, 0)) for fact in FACTS),
+        trees=learnt.trees(TREES, FACTS, of=f"{name}_"),
     )
 
 

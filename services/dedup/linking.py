@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from math import exp
 
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2
@@ -14,9 +15,11 @@ from services.dedup import match, words
 from services.dedup.case import Case
 from services.dedup.known import Known
 from services.dedup.match import Rules, Side
-from services.dedup.need import Trees, seen_of, signs_of
+from services.dedup.need import Seen, seen_of, signs_of
 from services.dedup.reading import Reading
+from services.dedup.signs import CaseSigns
 from services.dedup.signs import unpack_case as signs_unpacked
+from services.dedup.trees import Trees
 
 
 class Linking:
@@ -50,6 +53,7 @@ class Linking:
                 organisation=contact.party == common_pb2.PARTY_ORGANISATION,
                 life_safety=contact.life_safety,
                 drill=contact.drill,
+                recorded=contact.recorded,
                 open=True,
                 first_ms=contact.event_ms,
                 last_ms=contact.event_ms,
@@ -81,14 +85,15 @@ class Linking:
         self, side: Side, reading: Reading, candidates: Sequence[int], sides: Sequence[Side]
     ) -> list[float | None]:
         """How likely the text is about each case; None where one of them has no text."""
+        found: list[float | None] = [None] * len(sides)
         if self._trees is None or not reading.signs.services:
-            return [None] * len(sides)
+            return found
         latest = max(case.last_ms for case in sides)
-        found: list[float | None] = []
-        for number, case in zip(candidates, sides, strict=True):
+        told: list[int] = []
+        held: list[tuple[CaseSigns, Seen]] = []
+        for place, (number, case) in enumerate(zip(candidates, sides, strict=True)):
             signs = signs_unpacked(self._known.signs[number])
             if not signs.texts:
-                found.append(None)
                 continue
             seen = seen_of(
                 reading.rarity,
@@ -99,7 +104,12 @@ class Linking:
                 latest=case.last_ms == latest,
                 cases=len(sides),
             )
-            found.append(self._trees.likely(signs_of(reading.signs, signs, seen)))
+            told.append(place)
+            held.append((signs, seen))
+        if held:
+            log_odds = self._trees.log_odds(signs_of(reading.signs, held))
+            for place, logit in zip(told, log_odds, strict=True):
+                found[place] = 1 / (1 + exp(-logit))
         return found
 
     def _looks_shared(self, sides: Sequence[Side], event_ms: int) -> bool:
@@ -121,6 +131,7 @@ class Linking:
             organisation=case.party == common_pb2.PARTY_ORGANISATION,
             life_safety=case.life_safety,
             drill=case.drill,
+            recorded=case.recorded,
             open=now.state != cases.RESOLVED,
             first_ms=case.first_arrival_ms,
             last_ms=now.last_contact_ms,

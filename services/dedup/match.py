@@ -6,16 +6,19 @@ other words make another case. A shared number (an organisation, a switchboard) 
 the person, so there the text itself must.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from services.dedup.words import CODE
+
+NEED = ("need_same", "need_other")
+"""Thresholds that an agency may have of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Thresholds, from rules.yaml, which says what each is for. Windows in milliseconds, shares
-    0 to 1."""
+    0 to 1. `agencies`: by code, the thresholds (NEED) that are an agency's own."""
 
     repeat_window: int
     open_window: int
@@ -28,6 +31,7 @@ class Rules:
     text_different: float
     need_same: float
     need_other: float
+    agencies: Mapping[str, Mapping[str, float]]
     life_enough: float
     topic_enough: float
     kind_enough: float
@@ -39,6 +43,17 @@ class Rules:
     waiting_limit: int
     command_memory: int
 
+    def of(self, agency: str) -> "Rules":
+        """The rules for contacts of an agency; the same where it has none of its own."""
+        own = self.agencies.get(agency)
+        if not own:
+            return self
+        return replace(
+            self,
+            need_same=own.get("need_same", self.need_same),
+            need_other=own.get("need_other", self.need_other),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -46,7 +61,7 @@ class Side:
 
     `first_ms` and `last_ms`: event times of the first and last contact (the same for a contact).
     `open`: not resolved. `feedback`: thanks or opinion, None when the kind is not known.
-    `organisation`: said by the source.
+    `organisation`: said by the source. `recorded`: told afterwards, from records of calls.
     """
 
     agency: str
@@ -57,6 +72,7 @@ class Side:
     organisation: bool
     life_safety: bool
     drill: bool
+    recorded: bool
     open: bool
     first_ms: int
     last_ms: int
@@ -113,6 +129,9 @@ def compare(
     """Whether a contact and a case of the same number are the same need."""
     if contact.drill != case.drill:
         return Verdict(0, "a rehearsal and the real thing")
+    # Nobody is written to because of a record; a person who reaches out now must be.
+    if contact.recorded != case.recorded:
+        return Verdict(0, "a record of past calls and somebody who waits")
     gap = _gap(contact, case)
     if abs(gap) > (rules.open_window if case.open else rules.repeat_window):
         return Verdict(0, f"the last case is too old ({later(gap)})")

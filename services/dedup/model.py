@@ -49,11 +49,6 @@ def said(tokens: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(token for token in tokens if not is_code(token)))
 
 
-def plain_hash(word: str) -> int:
-    """A hash of a word that anyone can make: for measuring, never for what is kept."""
-    return zlib.crc32(word.encode())
-
-
 @dataclass(frozen=True)
 class Weights:
     """What was learnt. `outputs`: names of the C columns. `rows`: of every bucket its row in

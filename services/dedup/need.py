@@ -1,22 +1,19 @@
 """How likely a text is about a case of the same person, from signs. Pure.
 
-Boosted trees (J. Friedman, "Greedy function approximation: a gradient boosting machine", 2001) over
-a score of signs, learnt from threads that were written for it (`tests/quality/train_need.py`): who
-writes again in other words, or says nothing new ("nobody has come"), and who has another need.
+Boosted trees over some thirty signs, learnt from threads that were written for it
+(`tests/quality/train_need.py`): who writes again in other words, or says nothing new ("nobody has
+come"), and who has another need. A text is held against all cases of its person at once: what goes
+on about one is less likely about the others.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from services.dedup.signs import STEPS, CaseSigns, Signs
 from services.dedup.words import CODE
 
-DEPTH = 3
-NAMES = (
+_OF_CASE = (
     "again",
     "service overlap",
     "service cosine",
@@ -44,7 +41,19 @@ NAMES = (
     "rarest shared word",
     "service of the last text",
 )
+_BESIDE = ("service cosine", "share of words", "shared weight", "rarest shared word")
+NAMES = (
+    *_OF_CASE,
+    *(f"{name} of another case" for name in _BESIDE),
+    "how much nearer by services",
+    "how much nearer by words",
+    "minutes since another case",
+)
 """The signs, in the order of `signs_of`."""
+_PLACES = tuple(map(_OF_CASE.index, _BESIDE))
+_NEARNESS = tuple(map(_OF_CASE.index, ("service cosine", "shared weight")))
+_MINUTES = _OF_CASE.index("minutes")
+_NO_OTHER, _NEVER = -1.0, 20.0
 _MOST_WEIGHT = 12.0
 _MOST_WORDS = 6
 
@@ -94,8 +103,25 @@ def seen_of(
     )
 
 
-def signs_of(text: Signs, case: CaseSigns, seen: Seen) -> list[float]:
-    """What the trees look at."""
+def signs_of(text: Signs, cases: Sequence[tuple[CaseSigns, Seen]]) -> list[list[float]]:
+    """What the trees look at, for each case of the person."""
+    rows = [_signs_of(text, case, seen) for case, seen in cases]
+    return [[*row, *_beside(row, rows[:n] + rows[n + 1 :])] for n, row in enumerate(rows)]
+
+
+def _beside(row: list[float], others: list[list[float]]) -> list[float]:
+    """How a case stands to the person's other ones: to the nearest of each sign."""
+    if not others:
+        return [_NO_OTHER] * len(_PLACES) + [row[place] for place in _NEARNESS] + [_NEVER]
+    most = {place: max(other[place] for other in others) for place in _PLACES}
+    return [
+        *most.values(),
+        *(row[place] - most[place] for place in _NEARNESS),
+        min(other[_MINUTES] for other in others),
+    ]
+
+
+def _signs_of(text: Signs, case: CaseSigns, seen: Seen) -> list[float]:
     overlap = sum(min(p, case.most.get(s, 0)) for s, p in text.services.items())
     dot = sum(p * case.mean.get(s, 0) for s, p in text.services.items())
     length = math.sqrt(sum(p * p for p in text.services.values()))
@@ -131,25 +157,3 @@ def signs_of(text: Signs, case: CaseSigns, seen: Seen) -> list[float]:
         seen.rarest,
         min(text.services.get(case.last[0], 0), case.last[1]) / STEPS,
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class Trees:
-    """T full trees of depth 3: what each of 7 nodes asks (`sign` > `limit` goes right), and what
-    its 8 leaves add to the log-odds."""
-
-    sign: NDArray[np.int16]
-    limit: NDArray[np.float32]
-    leaf: NDArray[np.float32]
-    bias: float
-
-    def likely(self, signs: list[float]) -> float:
-        """0 to 1."""
-        values = np.array(signs, np.float32)
-        every = np.arange(len(self.sign))
-        node = np.zeros(len(self.sign), np.int64)
-        for _ in range(DEPTH):
-            right = values[self.sign[every, node]] > self.limit[every, node]
-            node = 2 * node + 1 + right
-        total = self.bias + float(self.leaf[every, node - (2**DEPTH - 1)].sum())
-        return 1 / (1 + math.exp(-total))

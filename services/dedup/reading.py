@@ -5,12 +5,14 @@ marks of direction, no language at all) gives a reading; one that says nothing j
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2
 
+from services.dedup.answers import answer
 from services.dedup.choice import choice
 from services.dedup.identify import NOTHING as NO_LANGUAGE
 from services.dedup.identify import Identifier
@@ -20,7 +22,7 @@ from services.dedup.model import Model, Vector, Weights
 from services.dedup.questions import Questions
 from services.dedup.sayings import Watch
 from services.dedup.signs import NONE, Signs, script_of, service_hash, steps
-from services.dedup.words import CODE, Shaper, tokens
+from services.dedup.words import CODE, Shaper, sentences
 
 _LIKELIEST = 8
 _SHORTEST = 2
@@ -38,16 +40,19 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`language`: BCP 47, "" when not known. `shape`: see `words`. `rarity`: of each word of the
-    shape that is no code, how much it tells (idf). `triage`: what an agent is told; None when there
-    is no text. `choice`: 1 or 2 when that is all the text says (see `choice`)."""
+    """`said`: the tokens, in order. `language`: BCP 47, "" when not known. `shape`: see `words`.
+    `rarity`: of each word of the shape that is no code, how much it tells (idf). `triage`: what an
+    agent is told; None when there is no text. `choice`: 1 or 2 when that is all the text says (see
+    `choice`). `reply`: what it says when it answers how well somebody was served (`answers`)."""
 
+    said: Sequence[str] = ()
     language: str = ""
     shape: Sequence[int] = ()
     rarity: Mapping[int, float] = field(default_factory=dict)
     signs: Signs = NONE
     triage: events_pb2.Triage | None = None
     choice: int = 0
+    reply: int = 0
 
 
 NOTHING = Reading()
@@ -91,19 +96,25 @@ class Reader:
 
     def read(self, text: str, language: str = "") -> Reading:
         """What a text says; its source may have told its language."""
+        found = self._read(text, language)
+        reply = answer(text)
+        return replace(found, reply=reply) if reply else found
+
+    def _read(self, text: str, language: str) -> Reading:
         if not text.strip():
             return Reading(language=language)
         if which := choice(text):
             return Reading(language=language, choice=which)
-        said = tokens(text)
-        guess = self._identifier.identify(text) if not language else NO_LANGUAGE
+        apart = sentences(text)
+        said = list(chain.from_iterable(apart))
+        guess = self._identifier.identify(text, said) if not language else NO_LANGUAGE
         language = language or guess.code
         shape, rarity = self._shaper.read(said, self._rarity)
         if all(len(token) < _SHORTEST for token in said):
-            return Reading(language=language, shape=shape)
+            return Reading(said, language, shape)
         scores = self._model.scores(said)
         services = self._likely(scores)
-        found = self._watch.look(text)
+        found = self._watch.look(apart)
         weights = self._weights
         life = weights.life(float(scores[weights.index["life"]]), found)
         kinds = _softmax(scores[self._kind_columns], weights.sharpness[1])
@@ -123,7 +134,7 @@ class Reader:
         if not language:
             triage.language_confidence = 0.0
         self._ask(triage, text, said)
-        return Reading(language, shape, rarity, signs, triage)
+        return Reading(said, language, shape, rarity, signs, triage)
 
     def _ask(self, triage: events_pb2.Triage, text: str, said: Sequence[str]) -> None:
         """Which question of the knowledge file it is. Where a life may be in danger, none."""

@@ -4,15 +4,12 @@ What is said without danger ("the weather is killing us") takes back only what i
 sentence.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from services.dedup.language import Language, Saying, Words
 from services.dedup.stems import stem
-from services.dedup.words import tokens
 
-_SENTENCE_ENDS = re.compile(r"[.!?؟।\n]+")
 # Letters that Arabic writes together with the word that follows: and, then, by, for.
 _CLITICS = frozenset("وفبل")
 _SHORTEST = 3
@@ -40,12 +37,12 @@ class Watch:
             self._danger.add(language.danger)
             self._calm.add(language.calm)
 
-    def look(self, text: str) -> Found:
-        """What a text says of danger; a sentence that nothing takes back counts before others."""
+    def look(self, sentences: Iterable[Sequence[str]]) -> Found:
+        """What the sentences of a text say of danger (`words.sentences`); one that nothing takes
+        back counts before others."""
         doubted = NOTHING
-        for sentence in _SENTENCE_ENDS.split(text):
-            said = tokens(sentence)
-            if not said or not (danger := self._danger.found(said)):
+        for said in sentences:
+            if not (danger := self._danger.found(said)):
                 continue
             calm = self._calm.found(said)
             if calm is None:

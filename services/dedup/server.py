@@ -1,7 +1,8 @@
 """DedupService: shows cases from the view, and carries people's decisions to the partition's owner.
 
 Any replica serves. A liaison sees the cases of their agency and no others: to them another's case
-does not exist. Numbers never leave here; notes are shown to staff who may see the case.
+does not exist. A number leaves here by `RevealPerson` alone; notes are shown to staff who may see
+the case.
 """
 
 from collections.abc import AsyncIterator
@@ -13,11 +14,10 @@ from mawja.dedup.v1 import events_pb2, service_pb2, service_pb2_grpc
 from services.dedup import views
 from services.dedup.case import Case
 from services.dedup.catalogue import Agency, Catalogue, Service
-from services.dedup.commands import raise_refusal
 from services.dedup.known import key_of, uuid_of
 from services.runtime import ids, rpc
 from services.runtime.clock import now_ms
-from services.runtime.errors import Forbidden, Invalid, NotFound, Violation
+from services.runtime.errors import Forbidden, Invalid, NotFound, NotInState, Violation
 from services.runtime.identity import Caller
 from services.runtime.own import Record
 from services.runtime.privacy import Erased, Keyring
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _PAGE = 50
 _MOST_LINKS = 1_000
+_MOST_FOUND = 100
 _ERASED = "[erased]"
 
 
@@ -43,6 +44,7 @@ def decision_of(record: Record) -> events_pb2.CaseDecision | None:
     if not decision.HasField("case") or decision.change in (
         events_pb2.CASE_CHANGE_REPEATED,
         events_pb2.CASE_CHANGE_REFUSED,
+        events_pb2.CASE_CHANGE_SHOWN,
     ):
         return None
     return decision
@@ -65,6 +67,7 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         self._producer = producer
         self._keyring = keyring
         self._changes = changes
+        self._agency_of = catalogue.agency_of
         self._catalogue = {one: _agency_shown(it) for one, it in catalogue.agencies.items()}
 
     async def GetCase(
@@ -90,7 +93,8 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
     ) -> service_pb2.ListCasesResponse:
         """A page of cases."""
         agency = asked_agency(request.agency)
-        index = views.list_index(request.state or views.ANY, agency or views.ANY)
+        listed = views.unsure_index if request.unsure else views.list_index
+        index = listed(request.state or views.ANY, agency or views.ANY)
         count = request.page_size or _PAGE
         place = parse_token(request.page_token) if request.page_token else None
         page = await self._view.after(index, place, count)
@@ -101,6 +105,20 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         return service_pb2.ListCasesResponse(
             cases=[_shown(case) for case in cases], next_page_token=token
         )
+
+    async def FindCases(
+        self, request: service_pb2.FindCasesRequest, context: "Context"
+    ) -> service_pb2.FindCasesResponse:
+        """The cases of one person."""
+        index = views.person_index(self._keyring.person(request.number))
+        [count] = await self._view.count(index)
+        members = await self._view.range(index, max(0, count - _MOST_FOUND), _MOST_FOUND)
+        keys = [views.case_key(uuid_of(member)) for member in members]
+        found = await self._view.get(*keys) if keys else []
+        cases = [events_pb2.CaseView.FromString(payload).case for payload in found if payload]
+        seen = [_shown(case) for case in cases if _caller().sees(case.agency)]
+        seen.sort(key=lambda case: (-case.last_contact_ms, case.case_id))
+        return service_pb2.FindCasesResponse(cases=seen)
 
     async def WatchCases(
         self, request: service_pb2.WatchCasesRequest, context: "Context"
@@ -133,6 +151,17 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         case = await self._command("AssignCase", request.case_id, request.request_id, command)
         return service_pb2.AssignCaseResponse(case=case)
 
+    async def TriageCase(
+        self, request: service_pb2.TriageCaseRequest, context: "Context"
+    ) -> service_pb2.TriageCaseResponse:
+        """Says which service a case is about."""
+        if not (agency := self._agency_of(request.topic)):
+            raise Invalid([Violation("topic", "must be a service of the catalogue")])
+        said = events_pb2.SetTopic(agency=agency, topic=request.topic)
+        command = events_pb2.CaseCommand(set_topic=said)
+        case = await self._command("TriageCase", request.case_id, request.request_id, command)
+        return service_pb2.TriageCaseResponse(case=case)
+
     async def ResolveCase(
         self, request: service_pb2.ResolveCaseRequest, context: "Context"
     ) -> service_pb2.ResolveCaseResponse:
@@ -158,6 +187,19 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         command = events_pb2.CaseCommand(add_note=events_pb2.AddNote(sealed_text=sealed))
         case = await self._command("AddCaseNote", request.case_id, request.request_id, command)
         return service_pb2.AddCaseNoteResponse(case=case)
+
+    async def RevealPerson(
+        self, request: service_pb2.RevealPersonRequest, context: "Context"
+    ) -> service_pb2.RevealPersonResponse:
+        """The person's number. That it was asked for, and why, stands in the audit before."""
+        found = await self._find(request.case_id)
+        command = events_pb2.CaseCommand(tell_number=events_pb2.TellNumber())
+        decision = await self._decided("RevealPerson", found, request.request_id, command)
+        try:
+            number = self._keyring.unseal("number", decision.case.sealed_number)
+        except Erased:
+            raise NotInState("the person's number was erased") from None
+        return service_pb2.RevealPersonResponse(number=number)
 
     async def MergeCases(
         self, request: service_pb2.MergeCasesRequest, context: "Context"
@@ -228,7 +270,7 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
             found.case.person,
         )
         decision = events_pb2.CaseDecision.FromString(told)
-        raise_refusal(decision.outcome)
+        rpc.raise_refusal(decision.outcome.code, decision.outcome.message)
         return decision
 
     async def _id_of(self, asked: str) -> str:
@@ -284,6 +326,9 @@ def _shown(case: Case) -> Case:
     shown = Case()
     shown.CopyFrom(case)
     shown.ClearField("sealed_number")
+    # Who practises would look here.
+    if shown.HasField("exercise"):
+        shown.exercise.ClearField("solution")
     return shown
 
 

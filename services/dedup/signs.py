@@ -101,6 +101,12 @@ class CaseSigns:
         """With a further text's signs."""
         if not signs.services:
             return self
+        last = next(iter(signs.services.items()))
+        if not self.texts:
+            # Most cases have one text only.
+            only = dict(sorted(signs.services.items(), key=lambda one: (-one[1], one[0])))
+            of_kind = signs.enquiry, signs.request, signs.feedback
+            return CaseSigns(1, only, only, signs.life, *of_kind, signs.script, last)
         texts = min(self.texts, STEPS)
 
         def mean(before: int, now: int) -> int:
@@ -118,7 +124,7 @@ class CaseSigns:
             mean(self.request, signs.request),
             mean(self.feedback, signs.feedback),
             self.scripts | signs.script,
-            next(iter(signs.services.items())),
+            last,
         )
 
     def pack(self) -> bytes:

@@ -1,7 +1,8 @@
 """What a decision on a case says to those who look at the cases of many people. Pure.
 
 A case is stated with each of its first contacts that say something (later ones hardly say anything
-new, but for danger), when its need was met, and when staff opened it again, merged or split it.
+new, but for danger), when its need was met, and when staff said what it is about, opened it again,
+merged or split it.
 What is stated stands in the decision, so that a new owner can state it again from the log alone.
 """
 
@@ -47,7 +48,7 @@ def state(decision: events_pb2.CaseDecision, heard: Heard, sealed_text: bytes) -
         if len(sealed_text) <= _LONGEST_SEALED:
             need.sealed_text = sealed_text
         decision.needs.append(need)
-    elif decision.change in _CHANGED or _met_by_call(decision):
+    elif decision.change in _CHANGED or _told_of_text(decision):
         decision.needs.append(_need(decision.case, decision.case.last_contact_ms))
         if decision.HasField("other"):
             decision.needs.append(_need(decision.other, decision.other.last_contact_ms))
@@ -64,14 +65,12 @@ def stated(decision: events_pb2.CaseDecision) -> Iterator[needs_pb2.NeedStated]:
         yield need
 
 
-def _met_by_call(decision: events_pb2.CaseDecision) -> bool:
-    """Whether a call met the need of a case that may be in an incident: one with a text."""
-    case = decision.case
-    return (
-        decision.change == events_pb2.CASE_CHANGE_CALL
-        and case.state == events_pb2.CASE_STATE_RESOLVED
-        and case.HasField("triage")
-    )
+def _told_of_text(decision: events_pb2.CaseDecision) -> bool:
+    """Whether a call met the need of a case that may be in an incident, one with a text; or staff
+    said what it is about."""
+    change, case = decision.change, decision.case
+    met = change == events_pb2.CASE_CHANGE_CALL and case.state == events_pb2.CASE_STATE_RESOLVED
+    return (met or change == events_pb2.CASE_CHANGE_TRIAGED) and case.HasField("triage")
 
 
 def _need(case: Case, event_ms: int) -> needs_pb2.NeedStated:

@@ -40,6 +40,7 @@ class Row(NamedTuple):
     topic: str
     language: str
     channel: int
+    drill: bool = False
 
 
 class Tallies:
@@ -131,6 +132,7 @@ class Tallies:
                     first_contact_resolved=counts[FIRST_CONTACT_RESOLVED],
                     queue_wait_ms=counts[QUEUE_WAIT_MS],
                     handling_ms=counts[HANDLING_MS],
+                    drill=row.drill,
                 )
             )
         return events_pb2.Tally(

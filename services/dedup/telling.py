@@ -4,7 +4,7 @@ Told once the decisions stand in the log, and again by a new owner for what its 
 commit: a statement names its case and version, so that the second one changes nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 from mawja.dedup.v1 import events_pb2, needs_pb2
@@ -26,12 +26,12 @@ class Teller:
         self._partitions = partitions
 
     def put(
-        self, decision: events_pb2.CaseDecision, text: str = "", sealed_text: bytes = b""
+        self, decision: events_pb2.CaseDecision, said: Sequence[str] = (), sealed_text: bytes = b""
     ) -> None:
-        """Puts into a decision what will be told because of it."""
+        """Puts into a decision what will be told because of it. `said`: the tokens of the text."""
         heard = stating.NOTHING_HEARD
-        if text and stating.hears(decision):
-            heard = self._ear.hear(text)
+        if said and stating.hears(decision):
+            heard = self._ear.hear(said)
         stating.state(decision, heard, sealed_text)
 
     async def tell(self, needs: Iterable[needs_pb2.NeedStated]) -> None:

@@ -5,7 +5,9 @@ dedup:number:<MW-…>    its id
 dedup:notes:<id>       its notes (NotesView)
 dedup:contact:<id>     why a contact is in its case (Link)
 dedup:links:<id>       sorted set: a case's contacts by event time
+dedup:person:<hash>    sorted set: the cases of a person by first arrival
 dedup:list:<state>:<agency>  sorted set: cases by first arrival; "*" for every state or agency
+dedup:unsure:<state>:<agency>  the same of those whose triage is unsure
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,16 +15,16 @@ from enum import IntEnum
 
 from mawja.dedup.v1 import events_pb2
 
-from services.dedup.case import Case
+from services.dedup.case import Case, unsure
 from services.dedup.cases import Cases
 from services.dedup.known import key_of
 from services.runtime.store import IndexOp, Item
 
 ROOM = "dedup"
 ANY = "*"
+_UNMET = (events_pb2.CASE_STATE_OPEN, events_pb2.CASE_STATE_ASSIGNED)
 _STATES = (
-    events_pb2.CASE_STATE_OPEN,
-    events_pb2.CASE_STATE_ASSIGNED,
+    *_UNMET,
     events_pb2.CASE_STATE_RESOLVED,
     events_pb2.CASE_STATE_MERGED,
 )
@@ -56,6 +58,16 @@ def links_index(case_id: str) -> str:
 def list_index(state: int | str, agency: str) -> str:
     """Cases of a state and agency (ANY: all), as UUID bytes, by first arrival."""
     return f"{ROOM}:list:{state}:{agency}"
+
+
+def person_index(person: bytes) -> str:
+    """The cases of a person (keyed hash), as UUID bytes, by first arrival."""
+    return f"{ROOM}:person:{person.hex()}"
+
+
+def unsure_index(state: int | str, agency: str) -> str:
+    """The same of those whose triage is unsure: of no other state than open and assigned."""
+    return f"{ROOM}:unsure:{state}:{agency}"
 
 
 class Listing(IntEnum):
@@ -128,17 +140,24 @@ def everything(cases: Cases, partition: int) -> Iterator[Item]:
 
 
 def _places(case: Case, listing: Listing) -> Iterator[IndexOp]:
+    """Where a case is listed, and where it no longer is."""
     member, score = key_of(case.case_id), float(case.first_arrival_ms)
-    for agency in {ANY, case.agency}:
-        yield IndexOp(list_index(ANY, agency), member, score)
-        yield IndexOp(list_index(case.state, agency), member, score)
+    agencies = {ANY, case.agency}
+    here = [list_index(state, agency) for state in (ANY, case.state) for agency in agencies]
+    if unsure(case):
+        here += [unsure_index(state, agency) for state in (ANY, case.state) for agency in agencies]
+    if case.person:
+        here.append(person_index(case.person))
+    for index in here:
+        yield IndexOp(index, member, score)
     if listing == Listing.NEW:
         return
-    for state in _STATES:
-        if state != case.state:
-            for agency in {ANY, case.agency}:
-                yield IndexOp(list_index(state, agency), member, None)
-    if case.agency:
-        # It may have been listed before its agency was known.
-        for place in (ANY, *_STATES):
-            yield IndexOp(list_index(place, ""), member, None)
+    # It may have been listed before its agency was known.
+    before = {*agencies, ""}
+    gone = [list_index(state, agency) for state in (ANY, *_STATES) for agency in before]
+    # Where no text was read nothing was ever unsure.
+    if case.HasField("triage"):
+        gone += [unsure_index(state, agency) for state in (ANY, *_UNMET) for agency in before]
+    for index in gone:
+        if index not in here:
+            yield IndexOp(index, member, None)

@@ -11,7 +11,7 @@ import re
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 
-from services.dedup.normalise import normalise
+from services.dedup.normalise import LONGEST, normalise
 from services.dedup.sound import sound
 from services.dedup.stems import stem
 
@@ -25,6 +25,7 @@ _TOKEN = re.compile(
     r"[a-z0-9]*[0-9][a-z0-9]*|[a-z]+"
     r"|(?:[^\W\d_a-z]|[\u0900-\u0963\u0970-\u09e3\u09f0-\u0d65\u0d70-\u0dff])+"
 )
+_SENTENCE_ENDS = re.compile(r"[.!?؟।\n]+")
 _CODE_DIGITS = 5
 _CODE_DIGITS_WITH_LETTERS = 3
 _DIGITS = re.compile("[0-9]")
@@ -36,6 +37,12 @@ _MOST_MET = 100_000
 def tokens(text: str) -> list[str]:
     """The words of a text in one spelling, in order; numbers stand apart from Arabic letters."""
     return _TOKEN.findall(normalise(text))
+
+
+def sentences(text: str) -> list[list[str]]:
+    """The words of each sentence that has any: together they are `tokens`."""
+    pieces = _SENTENCE_ENDS.split(text[:LONGEST])
+    return [said for piece in pieces if (said := tokens(piece))]
 
 
 def is_code(token: str) -> bool:

@@ -18,23 +18,25 @@ from services.dedup import inputs, views
 from services.dedup.cases import Cases, Decision
 from services.dedup.changes import Changes
 from services.dedup.match import Rules
-from services.dedup.need import Trees
 from services.dedup.reading import Reader
 from services.dedup.stating import stated
 from services.dedup.telling import Teller
+from services.dedup.trees import Trees
 from services.dedup.views import Listing
 from services.runtime import log, metrics, trace
 from services.runtime.clock import now_ms
-from services.runtime.errors import Poison, Stop
+from services.runtime.errors import Poison
+from services.runtime.keeping import Everything, Keeping
 from services.runtime.letters import source_of
 from services.runtime.own import NO_EPOCH, Entry, Record
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.replies import Replies
-from services.runtime.store import Item, PartitionView
+from services.runtime.store import PartitionView
 from services.runtime.topics import (
     CALL_EVENT,
     CASE,
+    CASE_REQUEST,
     CONTACT_ACCEPTED,
     DEDUP_COMMAND,
     DEDUP_DEAD,
@@ -44,11 +46,10 @@ from services.runtime.work import Context, Plan
 
 PLAN = Plan(
     group="dedup",
-    inputs=(CONTACT_ACCEPTED, CALL_EVENT, DEDUP_COMMAND),
+    inputs=(CONTACT_ACCEPTED, CALL_EVENT, DEDUP_COMMAND, CASE_REQUEST),
     logs=(CASE,),
     dead=DEDUP_DEAD,
 )
-TALLY_EVERY_S = 1.0
 
 _log = log.get("dedup.decide")
 
@@ -67,7 +68,7 @@ class Dedup:
         shared: frozenset[bytes],
         keyring: Keyring,
         producer: Producer,
-        view: Callable[[int, Callable[[], Iterable[Item]]], PartitionView],
+        view: Callable[[int, Everything], PartitionView],
         replies: Replies,
         teller: Teller,
         fail: Callable[[BaseException], None],
@@ -80,22 +81,12 @@ class Dedup:
         self._reader = reader
         self._keyring = keyring
         self._producer = producer
-        self._make_view = view
-        self._view: PartitionView | None = None
+        self._kept = Keeping(view, fail, self._state)
         self._replies = replies
         self._teller = teller
-        self._fail = fail
-        self._positions: dict[str, int] = {}
-        self._settled: dict[str, int] = {}
         self._again = Changes(again=True)
         self._follow_ups: list[events_pb2.FollowUp] = []
         self._untold: list[needs_pb2.NeedStated] = []
-        self._ticker: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
-        # Decided, but perhaps not in the log: nothing of it may be stated.
-        self._unsure = False
-        # Held while decisions are under way: what is stated in between must stand in the log.
-        self._busy = asyncio.Lock()
 
     # Taking over.
 
@@ -118,32 +109,28 @@ class Dedup:
     async def start(self) -> None:
         """States again what the last owner may not have stated."""
         self.cases.tallies.marking = True
-        for topic in PLAN.reads:
-            committed = self._context.committed.get(topic.name, 0)
-            self._settled[topic.name] = committed
-            self._positions[topic.name] = max(committed, self.resume(topic.name)[0])
-        self._view = self._make_view(
-            self._log.epoch, lambda: views.everything(self.cases, self._partition)
-        )
-        await self._view.start()
-        await self._view.put(self._again.items(self.cases, self._partition))
-        self._again = Changes()
         await self._follow_up(self._follow_ups)
         self._follow_ups = []
         await self._teller.tell(self._untold)
         self._untold = []
-        await self._state()
-        self._ticker = asyncio.create_task(self._tick())
+        again, self._again = self._again, Changes()
+        await self._kept.start(
+            self._log.epoch,
+            lambda: views.everything(self.cases, self._partition),
+            again.items(self.cases, self._partition),
+            self._context.committed,
+            {topic.name: self.resume(topic.name)[0] for topic in PLAN.reads},
+        )
 
     # Working.
 
     async def work(self, records: Sequence[Record]) -> None:
         """Decides `records`, appends the decisions, then effects what follows from them."""
-        async with self._busy:
-            self._unsure = True
+        async with self._kept.busy:
+            self._kept.unsure = True
             decisions, entries, answers = await self._decide(records)
             first = await self._log.append(entries)
-            self._unsure = False
+            self._kept.unsure = False
             changes = Changes()
             for offset, (decision, moved) in enumerate(decisions, start=first):
                 changes.add(decision, offset, Listing.MOVES if moved else Listing.STAYS)
@@ -153,9 +140,8 @@ class Dedup:
             for change, count in Counter(d.change for d, _ in decisions).items():
                 metrics.DECISIONS.labels(_name(change)).inc(count)
             metrics.WAITING_CALLS.labels(self._partition).set(self.cases.waiting)
-            await self._owned_view().put(changes.items(self.cases, self._partition))
-            for record in records:
-                self._positions[record.topic] = record.offset + 1
+            done = {record.topic: record.offset + 1 for record in records}
+            await self._kept.put(changes.items(self.cases, self._partition), done)
             for channel, decision in answers:
                 await self._replies.tell(
                     channel, decision.outcome.command_id, decision.SerializeToString()
@@ -198,7 +184,7 @@ class Dedup:
             text = self._text(contact.sealed_text)
             reading = self._reader.read(text, contact.language)
             decision = self.cases.contact(contact, reading, at, at_ms)
-            self._teller.put(decision, text, contact.sealed_text)
+            self._teller.put(decision, reading.said, contact.sealed_text)
             return decision, ""
         if source == CALL_EVENT.name:
             decision = self.cases.call(inputs.call(value), at, at_ms)
@@ -231,22 +217,8 @@ class Dedup:
         ]
         await acknowledged(futures)
 
-    async def _tick(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                await asyncio.wait_for(self._stopping.wait(), TALLY_EVERY_S)
-            except TimeoutError:
-                try:
-                    async with self._busy:
-                        await self._state()
-                except Exception as error:
-                    self._fail(error)
-                    return
-
     async def _state(self) -> None:
-        """Writes the tallies that changed and what the view still lacks."""
-        if self._unsure:
-            return
+        """Writes the tallies that changed."""
         tallies = self.cases.tallies.take(self._partition, self.cases.through)
         try:
             futures = [
@@ -262,14 +234,10 @@ class Dedup:
         except BaseException:
             self.cases.tallies.give_back(tallies)
             raise
-        view = self._owned_view()
-        await view.flush()
-        if view.settled:
-            self._settled.update(self._positions)
 
     def committable(self, topic: str, offset: int) -> int:
         """Up to where tallies and views are written."""
-        return min(offset, self._settled.get(topic, 0))
+        return self._kept.committable(topic, offset)
 
     def wants(self, topic: str) -> bool:
         """Always: nothing waits in memory."""
@@ -277,19 +245,8 @@ class Dedup:
 
     async def stop(self) -> None:
         """States what is left."""
-        self._stopping.set()
-        if self._ticker is not None:
-            # Not cancelled: it may be waiting for Kafka to have what it states.
-            await self._ticker
         metrics.WAITING_CALLS.labels(self._partition).set(0)
-        async with self._busy:
-            if self._view is not None:
-                await self._state()
-
-    def _owned_view(self) -> PartitionView:
-        if self._view is None:
-            raise Stop("a partition was worked on before it was taken over")
-        return self._view
+        await self._kept.stop()
 
 
 def _name(change: events_pb2.CaseChange.ValueType) -> str:

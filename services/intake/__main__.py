@@ -1,14 +1,15 @@
 """`python -m services.intake`: wires intake's parts."""
 
-import gc
-
 from mawja.intake.v1 import service_pb2_grpc
 
 from services.intake.inbound import PLAN, Inbound
 from services.intake.index import Index
 from services.intake.server import IntakeServicer
 from services.intake.submit import Submitter
+from services.intake.telling import Teller
 from services.intake.webhook import Webhook
+from services.runtime import collecting
+from services.runtime.announced import Announced
 from services.runtime.consume import Worker
 from services.runtime.own import LogReader
 from services.runtime.service import Service, main
@@ -29,18 +30,20 @@ async def build(service: Service) -> None:
         ),
         service.server,
     )
-    webhook = Webhook(submitter, settings.keys)
+    announced = Announced(settings, f"{service.replica}-announced")
+    service.tasks.append(announced.follow)
+    webhook = Webhook(submitter, settings.keys, announced)
     service.ports["webhook"] = await webhook.start(settings.webhook)
     service.closing.push_async_callback(webhook.stop)
-    service.workers.append(
-        Worker(
-            settings,
-            PLAN,
-            service.producer,
-            lambda context: Inbound(context, submitter, service.keyring),
-            service.replica,
-        )
+    teller = Teller(submitter, service.keyring)
+    worker = Worker(
+        settings,
+        PLAN,
+        service.producer,
+        lambda context: Inbound(context, teller, service.keyring, reader, worker.fail),
+        service.replica,
     )
+    service.workers.append(worker)
     # Messages from people may wait a moment in Kafka; contacts are taken all the same.
     service.needs_partitions = False
     service.tasks.append(index.keep)
@@ -49,15 +52,7 @@ async def build(service: Service) -> None:
         return index.whole
 
     service.ready.append(index_is_whole)
-    _collect_seldom()
-
-
-def _collect_seldom() -> None:
-    # What is loaded stays, and what a contact leaves behind is freed by counting references: with
-    # the defaults everything is looked through once a second under load, for a tenth of it.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
+    collecting.seldom()
 
 
 if __name__ == "__main__":

@@ -69,6 +69,8 @@ def prepare(
         found = number_rules("contact.number", number, contact.drill)
     if contact.event_ms > now_ms + ahead_ms:
         found.append(Violation("contact.event_ms", "must not be more than 5 minutes ahead"))
+    if contact.HasField("exercise") and not contact.drill:
+        found.append(Violation("contact.exercise", "is for drills only: set drill"))
     if found:
         raise Invalid(found)
     may_submit(caller, contact.source, contact.drill)
@@ -93,13 +95,17 @@ def prepare(
         language=contact.language,
         life_safety=contact.life_safety,
         drill=contact.drill,
+        recorded=contact.recorded,
         event_ms=contact.event_ms,
         accepted_ms=now_ms,
         sealed_number=seal("number", number, now_ms),
         sealed_handle=seal("handle", contact.handle, now_ms),
         sealed_text=seal("text", contact.text, now_ms),
         sealed_place=seal("place", contact.place, now_ms),
+        exercise=contact.exercise if contact.HasField("exercise") else None,
     )
+    if contact.HasField("parts"):
+        event.parts.CopyFrom(contact.parts)
     return Prepared(
         contact_id=contact_id,
         index_key=index_key,
@@ -138,6 +144,9 @@ def differences(
             "life_safety",
             "event_ms",
             "drill",
+            "parts",
+            "recorded",
+            "exercise",
         )
         if getattr(contact, name) != getattr(first, name)
     ]

@@ -19,8 +19,9 @@ class Door:
 
     def __init__(self, limit: int) -> None:
         self.inside = 0
+        self.overloaded = False
+        """Somebody was turned away, and it is not yet half empty again."""
         self._limit = limit
-        self._overloaded = False
         self._since_s = 0.0
         self._turned_away = 0
         self._taken = 0
@@ -44,14 +45,14 @@ class Door:
         """One is through."""
         self.inside -= 1
         self._taken += 1
-        if self._overloaded and shed.eased(self.inside, self._limit):
-            self._overloaded = False
+        if self.overloaded and shed.eased(self.inside, self._limit):
+            self.overloaded = False
 
     def turn_away(self, channel: int, count: int, life_safety: bool = False) -> Overloaded:
         """Counts `count` contacts, and says why they are turned away and for how long."""
         now = monotonic_s()
-        if not self._overloaded:
-            self._overloaded = True
+        if not self.overloaded:
+            self.overloaded = True
             self._since_s, self._turned_away, self._taken = now, 0, 0
         metrics.CONTACTS.labels(str(channel), "overloaded").inc(count)
         if life_safety:

@@ -38,11 +38,13 @@ UNANSWERED = 4_000
 BUNDLES = "mawja-bundles"
 """The initial metadata by which a sender knows that it may send bundles."""
 _BUNDLE = 500
-# Good answers to a sender of bundles wait so long for others that are still to come, with few or
-# with many under way: a message costs as much as taking two or three contacts.
+# Answers to a sender of bundles wait so long for others that are still to come: a message costs as
+# much as taking five contacts. Good ones with few or with many under way, or when there is more to
+# do than can be done; and a whole bundle that is turned away.
 _COMPANY_S = 0.005
 _MANY = 200
 _MUCH_COMPANY_S = 0.05
+_REFUSAL_S = 0.01
 
 _Context = grpc.aio.ServicerContext
 _R = TypeVar("_R")
@@ -159,6 +161,7 @@ class IntakeServicer(service_pb2_grpc.IntakeServiceServicer):
             event_ms=first.event_ms,
             accepted_ms=first.accepted_ms,
             masked_number=self._masked(first),
+            parts=first.parts if first.HasField("parts") else None,
         )
 
     def _masked(self, first: events_pb2.ContactAccepted) -> str:
@@ -315,12 +318,13 @@ class _Stream:
         self._wake.set()
 
     async def _company(self) -> None:
-        if len(self._answered) < min(_BUNDLE, self._unanswered):
-            longest = _MUCH_COMPANY_S if self._unanswered > _MANY else _COMPANY_S
+        if not self._hurry.is_set() and len(self._answered) < min(_BUNDLE, self._unanswered):
+            many = self._unanswered > _MANY or self._submitter.door.overloaded
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(longest):
+                async with asyncio.timeout(_MUCH_COMPANY_S if many else _COMPANY_S):
                     await self._hurry.wait()
-        if not self._said_all:
+        if not self._said_all and self._hurry.is_set():
+            await asyncio.sleep(_REFUSAL_S)
             self._hurry.clear()
 
     async def answers(

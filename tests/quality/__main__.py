@@ -13,10 +13,10 @@ from services.dedup.meaning import embed
 from services.tools.screen import console
 from tests.quality import baselines, floors, measure_levels, measure_triage, report
 from tests.quality.chart import Chart, Line
+from tests.quality.readers import OURS
 from tests.quality.report import Drawn, Section, Table
-from tests.quality.scenes import Scene, read
+from tests.quality.scenes import Scene, read, read_again
 from tests.quality.sections import (
-    OURS,
     Measured,
     baseline,
     danger_blocks,
@@ -177,6 +177,7 @@ def _split(
         swept,
         measure_triage.measure(these, played.readings, played.decisions),
         {name: baseline(alike, dev, own_pairs(these)) for name, alike in ways.items()},
+        read_again(split, these),
     )
 
 

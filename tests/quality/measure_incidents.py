@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from zlib import crc32
 
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2, needs_pb2
@@ -21,22 +20,20 @@ from services.dedup.incidents import data as incident_data
 from services.dedup.incidents import ordinary
 from services.dedup.incidents.evidence import Evidence
 from services.dedup.incidents.heard import Ear
-from services.dedup.incidents.levels import OTHER_PERSON, SAME_QUESTION
+from services.dedup.incidents.levels import OTHER_PERSON, SAME_QUESTION, Levels
 from services.dedup.incidents.state import Incidents
 from services.dedup.language import stop_stems
 from services.dedup.levels import read as read_levels
 from services.dedup.reading import Limits, Reader
 from services.runtime import ids
-from tests.quality.scenes import NOTHING, Contact, Scene, Truth, pairs, read
+from tests.quality.beside import Beside, Foreign, points_of
+from tests.quality.scenes import NOTHING, Contact, Scene, Truth, pairs, plain_hash, read
 
 DAY_MINUTES = 1_440
 START_MS = 1_800_000_000_000
 MINUTE_MS = 60_000
-
-
-def plain_hash(word: str) -> int:
-    """A hash without a key: texts of the set are nobody's."""
-    return crc32(word.encode())
+LOOK_EVERY = 20
+"""Statements between looks of the slow path: as many come in a few seconds of a surge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,8 @@ class Stage:
         minute: int,
         triage: dict[str, events_pb2.Triage],
     ) -> needs_pb2.NeedStated:
-        heard, reading = self._ear.hear(contact.text), self._reader.read(contact.text)
+        reading = self._reader.read(contact.text)
+        heard = self._ear.hear(reading.said)
         need = needs_pb2.NeedStated(
             case_id=case,
             case_number=ids.case_number(case),
@@ -162,14 +160,32 @@ class Measured:
     groups: int
 
 
-def measure(scenes: Sequence[Scene], at_once: bool = False, stage: Stage | None = None) -> Measured:
-    """Plays the scenes and compares what was found with the labels."""
+def measure(
+    scenes: Sequence[Scene],
+    at_once: bool = False,
+    stage: Stage | None = None,
+    look_every: int = 0,
+    levels: Levels | None = None,
+    foreign: bool = False,
+) -> Measured:
+    """Plays the scenes and compares what was found with the labels. `look_every`: statements
+    between looks of the slow path at what texts mean, and at the end; 0 goes without it.
+    `foreign`: as if no word of one language were known in another."""
     stage = stage or Stage()
-    levels = read_levels()
-    state = Incidents(Evidence(stage.ordinary(), stage.gazetteer), levels)
-    for offset, stated in enumerate(stage.play(scenes, at_once)):
+    usual = Foreign(stage.ordinary()) if foreign else stage.ordinary()
+    state = Incidents(Evidence(usual, stage.gazetteer), levels or read_levels())
+    played = stage.play(scenes, at_once)
+    beside = None
+    if look_every:
+        beside = Beside(state, points_of(stated.need.sealed_text for stated in played))
+    for offset, stated in enumerate(played):
         at = common_pb2.Input(topic="dedup.need.v1", offset=offset)
-        state.stated(stated.need, at, START_MS)
+        need = usual.parted(stated.need) if isinstance(usual, Foreign) else stated.need
+        state.stated(need, at, START_MS)
+        if beside is not None:
+            beside.changed()
+            if offset % look_every == 0 or offset + 1 == len(played):
+                beside.join()
     return compared(scenes, state)
 
 
@@ -223,18 +239,24 @@ def _share(found: Sequence[tuple[bool, bool]]) -> Share:
 def main() -> None:
     """Prints the figures of the dev split."""
     scenes = read("dev")
-    for title, at_once, stage in (
-        ("each scene at its own time of one day", False, Stage()),
-        ("all at once", True, Stage()),
-        ("own times, without triage", False, Stage(triage=False)),
+    for title, at_once, stage, foreign in (
+        ("each scene at its own time of one day", False, Stage(), False),
+        ("all at once", True, Stage(), False),
+        ("own times, without triage", False, Stage(triage=False), False),
+        ("own times, no word known in another language", False, Stage(), True),
     ):
-        found = measure(scenes, at_once, stage)
-        print(title)
-        print("  incidents, all labelled pairs ", found.incidents)
-        print("  incidents, pairs of two cases ", found.across)
-        print("  other person, same need       ", found.other_person)
-        print("  same question                 ", found.questions)
-        print(f"  {found.groups} incidents, {found.strangers} pairs of two scenes in one")
+        for path, look_every in ("", 0), (", with the slow path", LOOK_EVERY):
+            show(title + path, measure(scenes, at_once, stage, look_every, foreign=foreign))
+
+
+def show(title: str, found: Measured) -> None:
+    """Prints what came out."""
+    print(title)
+    print("  incidents, all labelled pairs ", found.incidents)
+    print("  incidents, pairs of two cases ", found.across)
+    print("  other person, same need       ", found.other_person)
+    print("  same question                 ", found.questions)
+    print(f"  {found.groups} incidents, {found.strangers} pairs of two scenes in one")
 
 
 if __name__ == "__main__":

@@ -25,12 +25,11 @@ from services.dedup.incidents.state import Incidents
 from services.dedup.language import stop_stems
 from services.dedup.levels import read as read_levels
 from services.dedup.match import Rules
-from services.dedup.model import plain_hash
 from services.dedup.reading import Reading
 from tests.quality import measure_incidents
 from tests.quality.figures import Judged
 from tests.quality.measure_needs import START_MS, decided, readings
-from tests.quality.scenes import NOTHING, Contact, Pair, Scene, Truth, pairs
+from tests.quality.scenes import NOTHING, Contact, Pair, Scene, Truth, pairs, plain_hash
 
 SAME_NEED = "same person, same need"
 OTHER = "other person, same need"
@@ -77,7 +76,7 @@ def play(scenes: Sequence[Scene], rules: Rules | None = None) -> Played:
     stated: list[needs_pb2.NeedStated] = []
     for one, decision in decided(scenes, rules, read, begins):
         decisions[one.scene, one.id] = decision
-        stating.state(decision, ear.hear(one.text), b"")
+        stating.state(decision, ear.hear(read[one.text].said), b"")
         stated += stating.stated(decision)
     state = _incidents(
         sorted(stated, key=lambda need: need.event_ms),

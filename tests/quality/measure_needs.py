@@ -12,12 +12,12 @@ from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2 as dedup_pb2
 from mawja.intake.v1 import events_pb2
 
-from services.dedup import catalogue, data, languages, learnt, model
+from services.dedup import catalogue, data, languages, learnt
 from services.dedup.cases import Cases
 from services.dedup.match import Rules
 from services.dedup.reading import Limits, Reader, Reading
 from services.runtime import ids
-from tests.quality.scenes import Contact, Pair, Scene, Truth, pairs
+from tests.quality.scenes import Contact, Pair, Scene, Truth, pairs, plain_hash
 
 START_MS = 1_800_000_000_000
 _MINUTE_MS = 60_000
@@ -41,7 +41,7 @@ def reader(rules: Rules) -> Reader:
     """Dedup's reader, with a hash that needs no key."""
     limits = Limits(rules.life_enough, rules.topic_enough, rules.kind_enough)
     return Reader(
-        languages.read(), catalogue.read().agencies_of, learnt.weights(), limits, model.plain_hash
+        languages.read(), catalogue.read().agencies_of, learnt.weights(), limits, plain_hash
     )
 
 

@@ -9,10 +9,10 @@ from tests.quality.chart import Chart, Line
 from tests.quality.figures import Curve, Judged, Scored, by_language, curve, scored
 from tests.quality.measure_levels import SAME_NEED, Merge, Played
 from tests.quality.measure_triage import MOST_FLAGGED, Danger, Triaged
+from tests.quality.readers import OURS, READER, Compared, compared
 from tests.quality.report import Block, Drawn, Listed, Section, Table
 from tests.quality.scenes import Pair, Scene, Truth, pairs
 
-OURS = "Mawja"
 AIM = (
     "Aimed at, on the test split: same person, same need: precision 0.995 and recall 0.95; same "
     "incident: F1 0.90; a life in danger: recall 0.99 with at most 15 % flagged."
@@ -28,7 +28,7 @@ _MOST_POINTS = 200
 @dataclass(frozen=True, slots=True)
 class Measured:
     """All that was measured of a split. `baselines`: by name, judged at the limit that is best on
-    the dev split, that limit, and the curve."""
+    the dev split, that limit, and the curve. `again`: scenes as a second reader labelled them."""
 
     split: str
     scenes: Sequence[Scene]
@@ -37,6 +37,7 @@ class Measured:
     swept: Mapping[float, Sequence[Judged]]
     triaged: Triaged
     baselines: Mapping[str, tuple[Scored, float, Curve]]
+    again: Sequence[Scene]
 
 
 def own_pairs(scenes: Sequence[Scene]) -> list[Pair]:
@@ -79,6 +80,8 @@ def sections(found: Measured) -> Iterator[Section]:
         ],
     )
     yield Section(f"{name}: levels by language of the later contact", [_languages(found)])
+    reader = compared(found.scenes, found.again, found.played)
+    yield Section(f"{name}: how far a careful reader comes", list(_reader(reader)))
     yield Section(
         f"{name}: same person, same need, beside plain ways",
         [
@@ -161,6 +164,26 @@ def _languages(found: Measured) -> Table:
             figures = (one.precision, one.recall, one.f1)
             rows.append((f"{level} · {code}", str(one.positives), *map(str, figures)))
     return Table(("level · language", "positives", *_SCORES), rows)
+
+
+def _reader(found: Compared) -> Iterator[Block]:
+    yield (
+        f"{found.scenes} scenes ({found.contacts:,} contacts) were labelled a second time, by a "
+        "reader who saw each scene whole but no labels; below each of the reader's figures is "
+        "Mawja's on the same scenes, which decides on every contact as it comes. It tells where "
+        "the labels themselves leave off: a target above the reader's figure asks for agreement "
+        "with whoever wrote the scene, beyond what the texts tell."
+    )
+    rows = []
+    for level, beside in found.levels.items():
+        rows.append(level_row(f"{level} · {READER}", beside.reader))
+        rows.append(level_row(f"{level} · {OURS}", beside.ours))
+    yield Table(("level · who", "pairs that are", *_SCORES), rows)
+    dangers = [
+        (who, f"{one.positives:,} of {one.of:,}", str(one.recall), str(one.flagged))
+        for who, one in found.life.items()
+    ]
+    yield Table(("a life in danger, contact by contact", "in danger", "recall", "flagged"), dangers)
 
 
 def _beside(found: Measured) -> Table:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from services.dedup import catalogue, languages, learnt, model
 from services.dedup.language import meanings
 from services.dedup.sayings import Watch
-from services.dedup.words import tokens
+from services.dedup.words import sentences, tokens
 from tests.quality import scenes as authored
 from tests.quality.scenes import KINDS, NOTHING, Scene
 
@@ -216,7 +216,7 @@ def settled(found: dict[str, Any], scenes: Sequence[Scene]) -> dict[str, Any]:
     some = right.any(1)
     kinds = scores[:, len(services) : len(services) + len(KINDS)]
     is_kind = np.array([[one.kind == kind for kind in KINDS] for one, _ in told])
-    heard = [watch.look(one.text) for one, _ in told]
+    heard = [watch.look(sentences(one.text)) for one, _ in told]
     signs = np.array(
         [
             [1.0, score[weights.index["life"]], bool(f.danger and not f.calm), bool(f.calm)]

@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.dedup import catalogue, languages, learnt, model, need
-from services.dedup.need import Trees, seen_of, signs_of
+from services.dedup.need import seen_of, signs_of
 from services.dedup.reading import Limits, Reader, Reading
 from services.dedup.signs import CaseSigns
+from services.dedup.trees import Trees
 from tests.quality import scenes as authored
 from tests.quality.boost import boost
-from tests.quality.scenes import Contact, Scene
+from tests.quality.scenes import Contact, Scene, plain_hash
 from tests.quality.train import learn, lessons, settled, stored
 
 _MINUTE_MS = 60_000
@@ -59,7 +60,7 @@ def read_all(scenes: Sequence[Scene], weights: model.Weights) -> Read:
     """The readings of every scene's contacts, with a hash that needs no key."""
     agencies = catalogue.read().agencies_of
     limits = Limits(0.5, 0.5, 0.5)
-    reader = Reader(languages.read(), agencies, weights, limits, model.plain_hash)
+    reader = Reader(languages.read(), agencies, weights, limits, plain_hash)
     return [(scene, [reader.read(one.text) for one in scene.contacts]) for scene in scenes]
 
 
@@ -72,9 +73,8 @@ def examples(read: Read, trees: Trees | None = None) -> Iterator[Example]:
             at_ms = one.minutes * _MINUTE_MS
             cases = of_person.setdefault(one.person, [])
             latest = max((case.last_ms for case in cases), default=0)
-            joins, likeliest = None, WHERE_TREES_JOIN
-            for case in cases:
-                seen = seen_of(
+            held = [
+                seen_of(
                     reading.rarity,
                     reading.shape,
                     case.shape,
@@ -83,7 +83,13 @@ def examples(read: Read, trees: Trees | None = None) -> Iterator[Example]:
                     latest=case.last_ms == latest,
                     cases=len(cases),
                 )
-                signs = signs_of(reading.signs, case.signs, seen)
+                for case in cases
+            ]
+            joins, likeliest = None, WHERE_TREES_JOIN
+            rows = signs_of(
+                reading.signs, [(case.signs, seen) for case, seen in zip(cases, held, strict=True)]
+            )
+            for case, signs in zip(cases, rows, strict=True):
                 same = case.needs.most_common(1)[0][0] == one.need
                 yield Example(one, signs, same)
                 if trees is None:

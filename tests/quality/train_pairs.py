@@ -21,8 +21,9 @@ from services.dedup.meaning import kept
 from services.dedup.meaning.embed import Embedder
 from services.dedup.meaning.pairs import FACTS, Space, Vectors, facts, wanted
 from services.dedup.meaning.reading import Reading, read
-from services.dedup.meaning.trees import Forest, Plan, grow
+from services.dedup.trees import Forest
 from tests.quality import questions, scenes
+from tests.quality.forest import Plan, grow
 from tests.quality.scenes import NOTHING, Contact, Scene
 
 Floats = NDArray[np.float32]

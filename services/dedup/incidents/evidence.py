@@ -1,15 +1,14 @@
 """What speaks for and against two cases of two people being one event, one need or one question.
 
-A weighted sum of facts (logistic regression; the weights stand in levels.yaml, `tests/quality`
-finds them): words and sounds in common by their rarity, places above all (the same trouble
-elsewhere is another incident), references, topic, time between them. Pure.
+The facts that learnt trees look at (`levels`): words and sounds in common by their rarity, places
+above all (the same trouble elsewhere is another incident), references, topic, time between them.
+Pure.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, log1p, sqrt
-from operator import mul
 
 from mawja.common.v1 import common_pb2
 
@@ -50,7 +49,7 @@ FACTS = (
     "other_district",
     "other_city",
 )
-"""What weights are for, in the order of `facts`."""
+"""Their names, in the order of `facts`."""
 _RELATION = {name: tuple(float(name == other) for other in FACTS[-7:]) for name in FACTS[-7:]}
 ENOUGH = 1.5
 """Rarity that the words of a case must have together; a rare one has about 0.8."""
@@ -174,11 +173,6 @@ class Evidence:
     def _city(self, name: str) -> str:
         number = self._number_of.get(name)
         return name if number is None else self._places[number].city or name
-
-
-def weigh(facts: tuple[float, ...], weights: tuple[float, ...]) -> float:
-    """The log-odds of it."""
-    return float(sum(map(mul, facts, weights)))
 
 
 def odds(logit: float) -> float:

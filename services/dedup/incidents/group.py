@@ -22,6 +22,8 @@ class Group:
 
     def __init__(self, incident_id: str) -> None:
         self.incident_id = incident_id
+        self.by_meaning = False
+        """Whether parts of it were put together by what texts mean: they may share no word."""
         self.needs: dict[str, Need] = {}
         self._people: Counter[bytes] = Counter()
         self._known_people = self._withheld = 0
@@ -35,6 +37,11 @@ class Group:
 
     def __len__(self) -> int:
         return len(self.needs)
+
+    @property
+    def first_ms(self) -> int:
+        """When its first case came."""
+        return self._first_ms[0]
 
     def latest(self, count: int) -> Iterator[Need]:
         """The cases that came last, the latest first."""

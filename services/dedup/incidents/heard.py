@@ -5,39 +5,21 @@ Sounds are what texts of two scripts have in common: a name is hardly ever in a 
 with it (and, with, for; my, their), which other scripts write apart or not at all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.dedup.incidents.ordinary import SOUND, hash_of
 from services.dedup.incidents.places import Gazetteer
 from services.dedup.sound import sound
-from services.dedup.stems import stem
-from services.dedup.words import is_code, tokens
+from services.dedup.stems import ENDINGS, stem
+from services.dedup.words import is_code
 
 MOST_SOUNDS = 64
 MOST_PLACES = 8
 _MOST_MET = 100_000
 _SHORTEST = 3
 _BEFORE = "وبلفه"
-_AFTER = (
-    "هما",
-    "كم",
-    "هم",
-    "ها",
-    "نا",
-    "ات",
-    "ين",
-    "ون",
-    "ان",
-    "ته",
-    "تي",
-    "يه",
-    "ني",
-    "ه",
-    "ي",
-    "ا",
-    "ت",
-)
+_AFTER = ("ني", *ENDINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +41,20 @@ class Ear:
         self._gazetteer = gazetteer
         self._met: dict[str, int] = {}
 
-    def hear(self, text: str) -> Heard:
-        """What is heard in a text. Any string is accepted."""
-        found, pieces = set(), tokens(text)
-        for token in pieces:
+    def hear(self, said: Sequence[str]) -> Heard:
+        """What is heard in the tokens of a text."""
+        found = set()
+        for token in said:
             number = self._met.get(token)
             if number is None:
                 if len(self._met) >= _MOST_MET:
                     self._met.clear()
-                said = sound_of(token, self._stop)
-                number = hash_of(self._word_hash, SOUND + said) if said else 0
+                heard = sound_of(token, self._stop)
+                number = hash_of(self._word_hash, SOUND + heard) if heard else 0
                 self._met[token] = number
             found.add(number)
         found.discard(0)
-        numbers = self._gazetteer.among(pieces)[:MOST_PLACES]
+        numbers = self._gazetteer.among(said)[:MOST_PLACES]
         places = tuple(self._gazetteer.places[number].name for number in numbers)
         return Heard(tuple(sorted(found)[:MOST_SOUNDS]), places)
 

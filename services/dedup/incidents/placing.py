@@ -6,12 +6,12 @@ two incidents one when it fits both and they fit each other. Nothing goes where 
 out.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mawja.dedup.v1 import events_pb2, incidents_pb2
 
-from services.dedup.incidents.evidence import Common, Evidence, odds, weigh
+from services.dedup.incidents.evidence import Common, Evidence, odds
 from services.dedup.incidents.group import Group
 from services.dedup.incidents.levels import (
     OTHER_PERSON,
@@ -56,7 +56,6 @@ class Placer:
     def __init__(self, evidence: Evidence, levels: Levels) -> None:
         self._evidence = evidence
         self._levels = levels
-        self._weights = [levels.levels[level].weights for level in (SAME_INCIDENT, SAME_QUESTION)]
 
     def place(
         self,
@@ -68,7 +67,7 @@ class Placer:
     ) -> Placed:
         """Where `need` goes among `found`. `barred`: whether a person took the case of an id out of
         a group; `parted`: whether a person parted two cases."""
-        common = {other.case_id: self._evidence.compare(need, other) for other in found}
+        held = self._hold(need, found)
         fits: list[Fit] = []
         own: Fit | None = None
         seen: set[str] = set()
@@ -81,7 +80,7 @@ class Placer:
             seen.add(group.incident_id)
             if barred(need.case_id, group):
                 continue
-            fit = self._fit(need, group, common)
+            fit = self._fit(need, group, held)
             if fit is None:
                 continue
             if need.case_id in group.needs:
@@ -92,61 +91,79 @@ class Placer:
         fits.sort(key=lambda f: (-f.logit - _WHOLE * (len(f.group) > 1), f.group.incident_id))
         allowed = [n for n in found if not parted(need.case_id, n.case_id)]
         links = sorted(
-            self._links(need, allowed, common), key=lambda link: (-link.score, link.case_id)
+            self._links(need, allowed, held), key=lambda link: (-link.score, link.case_id)
         )
         return Placed(own, tuple(fits), tuple(links[:MOST_LINKS]))
 
     def belong(self, one: Group, other: Group) -> float:
         """How well two groups fit each other: log-odds."""
+        others = list(other.latest(_SAMPLE))
         logits = [
-            self._logit(self._evidence.compare(first, second))
+            held.gathers
             for first in one.latest(_SAMPLE)
-            for second in other.latest(_SAMPLE)
+            for held in self._hold(first, others).values()
         ]
         return (max(logits) + sum(logits) / len(logits)) / 2
 
     def bond(self, need: Need, other: Need) -> incidents_pb2.CaseLink:
         """Why `need` is where `other` is."""
-        common = self._evidence.compare(need, other)
-        return _link(other, SAME_INCIDENT, odds(self._logit(common)), common.reason)
+        held = self._hold(need, [other])[other.case_id]
+        return _link(other, SAME_INCIDENT, odds(held.gathers), held.common.reason)
 
-    def _fit(self, need: Need, group: Group, common: dict[str, Common]) -> Fit | None:
-        best, logits = None, []
+    def _fit(self, need: Need, group: Group, held: Mapping[str, "_Held"]) -> Fit | None:
         members = (
-            [n for n in group.needs.values() if n.case_id in common]
+            [n for n in group.needs.values() if n.case_id in held]
             if len(group) < 64
-            else [n for case in common if (n := group.needs.get(case)) is not None]
+            else [n for case in held if (n := group.needs.get(case)) is not None]
         )
         looked = {n.case_id: n for n in (*members, *group.latest(_LOOKED_AT))}
         looked.pop(need.case_id, None)
-        for case, member in looked.items():
-            held = common.get(case) or self._evidence.compare(need, member)
-            logit = self._logit(held)
-            if best is None or logit > best[0]:
-                best = (logit, member)
-            logits.append(logit)
-        if best is None:
+        if not looked:
             return None
-        return Fit(group, (best[0] + sum(logits) / len(logits)) / 2, best[1])
+        every = {**held, **self._hold(need, [n for c, n in looked.items() if c not in held])}
+        logits = {case: every[case].gathers for case in looked}
+        best = max(logits, key=lambda case: logits[case])
+        return Fit(group, (logits[best] + sum(logits.values()) / len(logits)) / 2, looked[best])
 
-    def _logit(self, common: Common) -> float:
-        """The better of one event and one question: both gather here."""
-        return max(weigh(common.facts, weights) for weights in self._weights)
+    def _hold(self, need: Need, others: Sequence[Need]) -> dict[str, "_Held"]:
+        """What is in common with each of other cases, and what it says: many at once, since that
+        takes hardly longer than one."""
+        if not others:
+            return {}
+        common = [self._evidence.compare(need, other) for other in others]
+        facts = [one.facts for one in common]
+        logits = zip(*(self._levels.levels[level].log_odds(facts) for level in _RANK), strict=True)
+        return {
+            other.case_id: _Held(one, dict(zip(_RANK, of, strict=True)))
+            for other, one, of in zip(others, common, logits, strict=True)
+        }
 
     def _links(
-        self, need: Need, found: Iterable[Need], common: dict[str, Common]
+        self, need: Need, found: Iterable[Need], held: Mapping[str, "_Held"]
     ) -> Iterator[incidents_pb2.CaseLink]:
         for other in found:
-            held = common[other.case_id]
+            one = held[other.case_id]
             # What one person's cases have to do with each other is decided where they are opened.
             if need.person and need.person == other.person:
                 continue
             for number in _RANK:
-                level = self._levels.levels[number]
-                score = odds(weigh(held.facts, level.weights))
-                if score >= level.threshold(need.agency):
-                    yield _link(other, number, score, held.reason)
+                score = odds(one.logits[number])
+                if score >= self._levels.levels[number].threshold(need.agency):
+                    yield _link(other, number, score, one.common.reason)
                     break
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What two cases have in common, and the log-odds of each level."""
+
+    common: Common
+    logits: Mapping[events_pb2.LinkLevel.ValueType, float]
+
+    @property
+    def gathers(self) -> float:
+        """The better of one event and one question: both gather here."""
+        return max(self.logits[SAME_INCIDENT], self.logits[SAME_QUESTION])
 
 
 def _alone(need: Need) -> Group:

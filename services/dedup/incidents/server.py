@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import incidents_pb2, service_pb2
 
-from services.dedup.commands import raise_refusal
 from services.dedup.incidents import views
 from services.dedup.incidents.group import RECENT_MS
 from services.dedup.incidents.redact import redacted
@@ -156,7 +155,7 @@ class IncidentServicer(DedupServicer):
                 command.SerializeToString(),
             )
         )
-        raise_refusal(told.outcome)
+        rpc.raise_refusal(told.outcome.code, told.outcome.message)
         return service_pb2.UnlinkResponse(incident_id=told.incident_id, linked=told.links)
 
     async def _place(self, case_id: str) -> incidents_pb2.CasePlaceView:

@@ -135,6 +135,7 @@ def links_of(state: Incidents, case_id: str) -> Iterator[incidents_pb2.CaseLink]
             continue
         for link in state.links.get(other, ()):
             if link.case_id == case_id:
-                yield incidents_pb2.CaseLink(
-                    case_id=other, level=link.level, score=link.score, reason=link.reason
-                )
+                mirrored = incidents_pb2.CaseLink()
+                mirrored.CopyFrom(link)
+                mirrored.case_id = other
+                yield mirrored

@@ -6,21 +6,23 @@ highest input that is decided in it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import incidents_pb2
 
 from services.dedup.incidents import inputs
+from services.dedup.incidents.looking import Looking
 from services.dedup.incidents.state import Decision, Incidents
 from services.dedup.incidents.views import Shown
 from services.runtime import metrics
 from services.runtime.clock import now_ms
-from services.runtime.errors import Poison, Stop
+from services.runtime.errors import Poison
+from services.runtime.keeping import Everything, Keeping
 from services.runtime.letters import source_of
 from services.runtime.own import NO_EPOCH, Entry, Record
 from services.runtime.replies import Replies
-from services.runtime.store import Item, PartitionView
+from services.runtime.store import PartitionView
 from services.runtime.topics import DEDUP_DEAD, INCIDENT, INCIDENT_COMMAND, NEED
 from services.runtime.work import Context, Plan
 
@@ -32,42 +34,34 @@ PLAN = Plan(
     # Deciding on one takes about a millisecond: what waits must be seen to move.
     max_records=400,
 )
-KEEP_EVERY_S = 1.0
 _TURN = 4
 _Changed = tuple[set[str], set[str], dict[str, list[str]]]
 """Incidents, cases, and cases that were forgotten with the incidents that may still list them."""
 
 
 class IncidentWork:
-    """The work of one partition (a `PartitionWork`). `fail` ends the worker."""
+    """The work of one partition (a `PartitionWork`). `fail` ends the worker; `looking` looks at
+    what texts mean, where that can be told."""
 
     def __init__(
         self,
         context: Context,
         state: Incidents,
-        view: Callable[[int, Callable[[], Iterable[Item]]], PartitionView],
+        view: Callable[[int, Everything], PartitionView],
         replies: Replies,
         fail: Callable[[BaseException], None],
+        looking: Looking | None = None,
     ) -> None:
         self.state = state
+        self._looking = looking
         self._context = context
         self._log = context.logs[INCIDENT.name]
         self._shown = Shown(context.partition)
-        self._make_view = view
-        self._view: PartitionView | None = None
+        self._kept = Keeping(view, fail)
         self._replies = replies
-        self._fail = fail
         self._again: dict[str, None] = {}
         self._again_cases: dict[str, None] = {}
         self._again_forgotten: dict[str, list[str]] = {}
-        self._positions: dict[str, int] = {}
-        self._settled: dict[str, int] = {}
-        self._keeper: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
-        # Decided, but perhaps not in the log: nothing of it may be shown.
-        self._unsure = False
-        # Held while decisions are under way: what is shown in between must stand in the log.
-        self._busy = asyncio.Lock()
 
     # Taking over.
 
@@ -90,53 +84,45 @@ class IncidentWork:
 
     async def start(self) -> None:
         """Shows again what the last owner may not have shown."""
-        for topic in PLAN.reads:
-            committed = self._context.committed.get(topic.name, 0)
-            self._settled[topic.name] = committed
-            self._positions[topic.name] = max(committed, self.resume(topic.name)[0])
-        self._view = self._make_view(self._log.epoch, lambda: self._shown.everything(self.state))
-        await self._view.start()
-        await self._view.put(
-            self._shown.items(
-                self.state,
-                self._again,
-                self._again_cases,
-                self.state.through,
-                self._again_forgotten,
-            )
+        again = self._shown.items(
+            self.state, self._again, self._again_cases, self.state.through, self._again_forgotten
+        )
+        await self._kept.start(
+            self._log.epoch,
+            lambda: self._shown.everything(self.state),
+            again,
+            self._context.committed,
+            {topic.name: self.resume(topic.name)[0] for topic in PLAN.reads},
         )
         self._again, self._again_cases, self._again_forgotten = {}, {}, {}
-        self._settle(self._view)
-        self._keeper = asyncio.create_task(self._keep())
+        if self._looking is not None:
+            self._looking.take(self._context.partition, self.state)
 
     # Working.
 
     async def work(self, records: Sequence[Record]) -> None:
         """Decides `records`, appends the decisions, then effects what follows from them."""
-        async with self._busy:
+        async with self._kept.busy:
             await self._work(records)
 
     async def _work(self, records: Sequence[Record]) -> None:
-        view = self._owned_view()
-        self._unsure = True
+        self._kept.unsure = True
         decisions, answers, changed = await self._decide(records)
         first = await self._log.append([Entry(d.SerializeToString()) for d in decisions])
-        self._unsure = False
+        self._kept.unsure = False
         if decisions:
             self.state.through = first + len(decisions) - 1
             for decision in decisions:
                 metrics.INCIDENTS.labels(_name(decision)).inc()
         incidents, cases, forgotten = changed
-        await view.put(
-            self._shown.items(self.state, incidents, cases, self.state.through, forgotten)
-        )
-        for record in records:
-            self._positions[record.topic] = record.offset + 1
+        if self._looking is not None:
+            self._looking.changed(self._context.partition, incidents, cases)
+        shown = self._shown.items(self.state, incidents, cases, self.state.through, forgotten)
+        await self._kept.put(shown, {record.topic: record.offset + 1 for record in records})
         for channel, decision in answers:
             await self._replies.tell(
                 channel, decision.outcome.command_id, decision.SerializeToString()
             )
-        self._settle(view)
 
     async def _decide(
         self, records: Sequence[Record]
@@ -159,7 +145,7 @@ class IncidentWork:
                     decision = self.state.stated(inputs.need(record.value or b""), at, at_ms)
                 else:
                     command = inputs.command(record.value or b"")
-                    decision = self.state.part(command, at, at_ms)
+                    decision = self.state.command(command, at, at_ms)
                     if command.envelope.reply_to:
                         answers.append((command.envelope.reply_to, decision))
             except Poison as error:
@@ -173,27 +159,9 @@ class IncidentWork:
         await asyncio.gather(*poison)
         return decisions, answers, (incidents, cases, forgotten)
 
-    async def _keep(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                await asyncio.wait_for(self._stopping.wait(), KEEP_EVERY_S)
-            except TimeoutError:
-                try:
-                    async with self._busy:
-                        if not self._unsure:
-                            await self._owned_view().keep()
-                            self._settle(self._owned_view())
-                except Exception as error:
-                    self._fail(error)
-                    return
-
-    def _settle(self, view: PartitionView) -> None:
-        if view.settled:
-            self._settled.update(self._positions)
-
     def committable(self, topic: str, offset: int) -> int:
         """Up to where the view is written."""
-        return min(offset, self._settled.get(topic, 0))
+        return self._kept.committable(topic, offset)
 
     def wants(self, topic: str) -> bool:
         """Always: nothing waits in memory."""
@@ -201,17 +169,9 @@ class IncidentWork:
 
     async def stop(self) -> None:
         """Shows what is left."""
-        self._stopping.set()
-        if self._keeper is not None:
-            await self._keeper
-        if self._view is not None and not self._unsure:
-            await self._view.flush()
-            self._settle(self._view)
-
-    def _owned_view(self) -> PartitionView:
-        if self._view is None:
-            raise Stop("a partition was worked on before it was taken over")
-        return self._view
+        if self._looking is not None:
+            self._looking.give_up(self._context.partition)
+        await self._kept.stop()
 
 
 def _name(decision: Decision) -> str:

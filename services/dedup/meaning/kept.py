@@ -12,7 +12,7 @@ from services.dedup import languages
 from services.dedup.language import meanings
 from services.dedup.meaning.pairs import FACTS, Learnt, Levels, Space
 from services.dedup.meaning.reading import Asking, bare, stemmed
-from services.dedup.meaning.trees import Forest
+from services.dedup.trees import Forest
 from services.dedup.words import tokens
 from services.runtime.errors import ConfigError
 from services.runtime.yamls import list_of, texts_of, yaml_of

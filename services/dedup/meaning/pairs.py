@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Indel
 
 from services.dedup.meaning.reading import Reading, stemmed
-from services.dedup.meaning.trees import Forest
+from services.dedup.trees import Forest
 
 Vector = NDArray[np.float32]
 Vectors = Mapping[str, Vector]

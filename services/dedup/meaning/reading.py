@@ -11,17 +11,13 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from services.dedup.stems import ARTICLES, ENDINGS
 from services.dedup.words import is_code, tokens
 
 LONGEST = 600
 """Characters of a text that are read for its meaning; what is asked is said before that."""
 _LAST_ASKING = 6
-_ARTICLES = ("وال", "بال", "كال", "فال", "لل", "ال")
 _JOINED = "وبلف"
-_ENDINGS = (
-    *("هما", "كم", "هم", "ها", "نا", "ات", "ين", "ون", "ان", "ته", "تي", "يه"),
-    *("ه", "ي", "ا", "ت"),
-)
 _SHORTEST_STEM = 3
 _UNSEEN = re.compile("[\u064b-\u065f\u0640\u0670\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 _NO_WORD = re.compile(r"[^\w\s\u0900-\u0d7f]")
@@ -136,7 +132,7 @@ def read(text: str, asking: Asking) -> Reading:
 
 def bare(word: str) -> str:
     """The word without the Arabic article."""
-    for article in _ARTICLES:
+    for article in ARTICLES:
         if word.startswith(article) and len(word) - len(article) >= 2:
             return word[len(article) :]
     return word
@@ -147,7 +143,7 @@ def stemmed(word: str) -> str:
     stem = bare(word)
     if stem == word and word[:1] in _JOINED and len(word) > 4:
         stem = word[1:]
-    for ending in _ENDINGS:
+    for ending in ENDINGS:
         if stem.endswith(ending) and len(stem) - len(ending) >= _SHORTEST_STEM:
             return stem[: -len(ending)]
     return stem

@@ -5,8 +5,12 @@ at again: whoever adds groups adds those of the partition that it takes over.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import os
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import get_native_id
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +19,20 @@ from services.dedup.meaning import kept
 from services.dedup.meaning.backlog import Backlog
 from services.dedup.meaning.embed import SIZE, Embedder
 from services.dedup.meaning.pairs import Likeness, contacts_alike, likeness, wanted
+from services.dedup.meaning.points import Point
 from services.dedup.meaning.reading import read
-from services.runtime import metrics
+from services.runtime import log, metrics
+from services.runtime.clock import monotonic_s
+from services.runtime.errors import ConfigError
 
-Point = NDArray[np.float32]
-"""Where a text lies, of length 1; the dot product of two points is how alike they are."""
-Textual = Callable[[bytes], str | None]
-"""The text that stands for a group; None when the group is no more."""
-Found = Callable[[Sequence[tuple[bytes, Point]]], Awaitable[None]]
-"""Takes the points of groups."""
+Group = TypeVar("Group", bound=Hashable)
 _PAUSE_S = 0.2
+_AFTER_FAILURE_S = 5.0
+_FAILED = (
+    "looking at what texts mean failed; incidents are found by words alone until it works. If it "
+    "goes on: pip install --force-reinstall 'mawja[meaning]'. Said once"
+)
+_log = log.get("meaning")
 
 
 class Meaning:
@@ -60,36 +68,61 @@ class Meaning:
         return likeness.score >= self._levels.same
 
 
-class Slow:
+class Slow(Generic[Group]):
     """Works a backlog off beside the event loop. `text_of` gives a group's text, `found` takes
     what was seen; both are called on the loop."""
 
     def __init__(
         self,
         meaning: Meaning,
-        backlog: Backlog[bytes],
-        text_of: Textual,
-        found: Found,
+        backlog: Backlog[Group],
+        text_of: Callable[[Group], str | None],
+        found: Callable[[Sequence[tuple[Group, Point]]], Awaitable[None]],
         now_ms: Callable[[], int],
     ) -> None:
+        """`text_of`: the text that stands for a group; None when the group is no more."""
         self._meaning = meaning
         self._backlog = backlog
         self._text_of = text_of
         self._found = found
         self._now_ms = now_ms
+        self._failed = False
 
     async def run(self) -> None:
         """Until it is cancelled. Raises ConfigError when the model is not installed."""
-        loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, thread_name_prefix="meaning") as thread:
+        with ThreadPoolExecutor(1, thread_name_prefix="meaning", initializer=gives_way) as thread:
             while True:
+                begun = monotonic_s()
                 groups = self._backlog.next_batch()
-                metrics.SLOW_BACKLOG.set(self._backlog.age_ms(self._now_ms()) / 1000)
-                texts = [(group, text) for group in groups if (text := self._text_of(group))]
-                if not texts:
-                    await asyncio.sleep(_PAUSE_S if not groups else 0)
-                    continue
-                points = await loop.run_in_executor(
-                    thread, self._meaning.points, [text for _, text in texts]
-                )
-                await self._found([(group, p) for (group, _), p in zip(texts, points, strict=True)])
+                age_ms = self._backlog.age_ms(self._now_ms())
+                metrics.SLOW_BACKLOG.set(age_ms / 1000)
+                try:
+                    await self._look(groups, thread)
+                except ConfigError:
+                    raise
+                except Exception as error:
+                    # What went wrong may quote the text; its kind does not.
+                    if not self._failed:
+                        self._failed = True
+                        _log.error(_FAILED, kind=type(error).__name__)
+                    await asyncio.sleep(_AFTER_FAILURE_S)
+                # Cases are decided on the same cores: what need not be in time takes half of one.
+                rest_s = monotonic_s() - begun if not age_ms else 0.0
+                await asyncio.sleep(rest_s if groups else _PAUSE_S)
+
+    async def _look(self, groups: Sequence[Group], thread: ThreadPoolExecutor) -> None:
+        texts = [(group, text) for group in groups if (text := self._text_of(group))]
+        if not texts:
+            return
+        loop = asyncio.get_running_loop()
+        points = await loop.run_in_executor(
+            thread, self._meaning.points, [text for _, text in texts]
+        )
+        await self._found([(group, p) for (group, _), p in zip(texts, points, strict=True)])
+
+
+def gives_way() -> None:
+    """On a busy machine what answers people goes first. Linux knows a niceness of a single thread;
+    where that is not so, the rests have to do."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), 19)

@@ -1,8 +1,6 @@
-"""A forest of small decision trees: the mean of what its trees say. Pure.
+"""Grows a random forest for yes and no (L. Breiman, "Random Forests", 2001), of trees of one depth.
 
-Random forest (L. Breiman, "Random Forests", 2001) of trees of one depth, so that all are walked at
-once: node n has the children 2n+1 and 2n+2. Learning is here too, so that who trains and who uses
-it agree on what a tree is.
+Deterministic: what chance picks hangs on the plan's seed.
 """
 
 from dataclasses import dataclass
@@ -10,30 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from services.dedup.trees import Floats, Forest
+
 _BINS = 48
-
-
-@dataclass(frozen=True, slots=True)
-class Forest:
-    """`fact` and `over`: trees × inner nodes, which fact is asked and above what value it goes
-    right; `leaf`: trees × leaves, the share of those that are the same."""
-
-    fact: NDArray[np.int64]
-    over: Floats
-    leaf: Floats
-
-    def says(self, facts: Floats) -> Floats:
-        """0 to 1 for each row of `facts` (rows × facts)."""
-        trees, inner = self.fact.shape
-        each = np.arange(trees)
-        node = np.zeros((len(facts), trees), dtype=np.int64)
-        row = np.arange(len(facts))[:, None]
-        while node.size and node[0, 0] < inner:
-            right = facts[row, self.fact[each, node]] > self.over[each, node]
-            node = 2 * node + 1 + right
-        mean: Floats = self.leaf[each, node - inner].mean(axis=1)
-        return mean
 
 
 @dataclass(frozen=True, slots=True)
