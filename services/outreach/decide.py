@@ -1,13 +1,11 @@
-"""What a case decision asks of outreach: messages, and the callback of a case. Pure.
+"""What a case decision asks of outreach: the messages of a case, and what it says of calls. Pure.
 
 Each log is decided by itself from the case decisions and from what that log says already, never
-from the other log: after a crash each goes on from where it stood. Order of learning does not
-matter for a callback: it is owed as long as the last abandoned call is later, by event time, than
-the last answer. Its place is the earliest arrival that any decision told, and never moves later.
-What becomes of callbacks when people merge or split cases is in `reversal`.
+from the other log: after a crash each goes on from where it stood. Callbacks are in `callbacks`,
+what their state has the person told in `telling`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from mawja.common.v1 import common_pb2
@@ -15,15 +13,14 @@ from mawja.dedup.v1 import events_pb2 as dedup
 from mawja.intake.v1 import events_pb2 as intake
 from mawja.outreach.v1 import events_pb2 as outreach
 
-from services.outreach import reversal
 from services.outreach.answering import NO_KNOWLEDGE, Asked, asked, step_of
-from services.outreach.rules import Event, Message, Rule
+from services.outreach.limits import Got
+from services.outreach.rules import Event, Message, Rule, facts_of
 from services.runtime import ids
 from services.runtime.knowledge import Knowledge
 
 Position = tuple[int, int]
 """Where reading the case decisions goes on: offset, and the epoch that holds there."""
-_DUE, _WITHDRAWN = outreach.CALLBACK_STATE_DUE, outreach.CALLBACK_STATE_WITHDRAWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +78,17 @@ def abandonment(decision: dedup.CaseDecision) -> Abandonment | None:
     return None
 
 
+def resolved(decision: dedup.CaseDecision) -> bool:
+    """Whether a decision met the need of its case."""
+    case = decision.case
+    if case.state != dedup.CASE_STATE_RESOLVED:
+        return False
+    return decision.change == dedup.CASE_CHANGE_RESOLVED or any(
+        call.state == intake.CALL_STATE_ENDED and call.event_ms == case.resolved_ms
+        for call in _calls(decision)
+    )
+
+
 def _events(
     decision: dedup.CaseDecision, abandoned: Abandonment | None
 ) -> Iterator[tuple[Event, int]]:
@@ -89,17 +97,23 @@ def _events(
         yield Event.CASE_OPENED, decision.case.accepted_ms
     if abandoned is not None:
         yield Event.CALL_ABANDONED, abandoned.accepted_ms
+    if resolved(decision):
+        yield Event.CASE_RESOLVED, decision.decided_ms
 
 
 class Messages:
     """What one partition of the log of requested messages says, and what comes next in it."""
 
-    def __init__(self, knowledge: Knowledge = NO_KNOWLEDGE) -> None:
+    def __init__(self, knowledge: Knowledge = NO_KNOWLEDGE, rules: Sequence[Rule] = ()) -> None:
+        """`rules`: of those with a limit it is kept who got how many."""
         self._knowledge = knowledge
+        self._got = Got(rules)
         # Two rules may write for one input, and a crash may part them: so the input of the last
         # record is decided again, and the ids tell what it said already.
         self._last: dict[str, Position] = {}
-        self._ids: set[str] = set()
+        self._ids: dict[str, int] = {}
+        # Of messages that follow from a state: their steps can't be told from the case alone.
+        self._of_states: dict[str, list[tuple[str, int]]] = {}
 
     def resume(self, topic: str) -> Position | None:
         """Where deciding goes on in `topic`; None when the log holds nothing of it."""
@@ -107,8 +121,47 @@ class Messages:
 
     def take(self, request: outreach.MessageRequested) -> None:
         """Takes up a record of the log, in order."""
-        self._ids.add(request.message_id)
-        self._last[request.input.topic] = (request.input.offset, request.input.epoch)
+        self._ids[request.message_id] = request.requested_ms
+        if not request.HasField("input"):
+            steps = self._of_states.setdefault(request.case_id, [])
+            steps.append((request.step, request.requested_ms))
+        self._got.take(request)
+        if request.HasField("input"):
+            self._last[request.input.topic] = (request.input.offset, request.input.epoch)
+
+    def said(self, message_id: str) -> bool:
+        """Whether the log has this message."""
+        return message_id in self._ids
+
+    def steps(self, case_id: str, rule: Rule) -> list[tuple[str, int]]:
+        """(step, when it was asked for in Unix ms) of each message of a rule for a case."""
+        names = [rule.name]
+        if rule.event is Event.QUESTION_ANSWERED:
+            names = [step_of(rule, name) for name in self._knowledge.entries]
+        found = [
+            (name, self._ids[message_id])
+            for name in names
+            if (message_id := ids.message_id(case_id, name)) in self._ids
+        ]
+        later = self._of_states.get(case_id, ())
+        return [*found, *(step for step in later if step[0].partition(":")[0] == rule.name)]
+
+    def question(self, decision: dedup.CaseDecision, now_ms: int) -> Asked | None:
+        """What the contact of a decision asks, if it may be answered by itself."""
+        return asked(self._knowledge, decision, now_ms)
+
+    def answers(self, rules: Sequence[Rule], decision: dedup.CaseDecision, now_ms: int) -> bool:
+        """Whether the question of a decision's contact is answered at once, or was."""
+        question = asked(self._knowledge, decision, now_ms)
+        if question is None or decision.case.number_line != common_pb2.LINE_MOBILE:
+            return False
+        facts = facts_of(decision.case, decision.link.channel)
+        return any(rule.asked(question.event, facts) for rule in rules)
+
+    def withheld(self, rule: Rule, person: bytes, at_ms: int) -> str:
+        """Why the limits of a rule keep a person from its message at `at_ms`; "" when they don't.
+        They look at when it was asked for, so that a new owner finds the same."""
+        return self._got.withheld(rule, person, at_ms)
 
     def decide(
         self,
@@ -116,13 +169,17 @@ class Messages:
         decision: dedup.CaseDecision,
         input: common_pb2.Input,
         now_ms: int,
+        put_off: Container[str] = (),
     ) -> list[Draft]:
-        """The messages that `decision`, read at `input`, asks for; often none."""
+        """The messages that `decision`, read at `input`, asks for; often none. `put_off`: names of
+        playbooks whose message follows from a watch of the case."""
         last = self._last.get(input.topic)
         if last is not None and input.offset < last[0]:
             return []
         case = decision.case
         if case.number_line != common_pb2.LINE_MOBILE or not (case.sealed_number and case.person):
+            return []
+        if case.recorded:
             return []
         drafts = []
         question = asked(self._knowledge, decision, now_ms)
@@ -130,6 +187,10 @@ class Messages:
         for wanted in _wanted(rules, decision, question):
             message_id = ids.message_id(case.case_id, wanted.step)
             if message_id in self._ids or wanted.rule.name in taken:
+                continue
+            if wanted.rule.name in put_off:
+                continue
+            if self.withheld(wanted.rule, case.person, decision.decided_ms):
                 continue
             taken.add(wanted.rule.instead)
             drafts.append(_draft(decision, wanted, message_id, input, now_ms))
@@ -177,8 +238,9 @@ def _wanted(
     for event, accepted_ms in _events(decision, abandonment(decision)):
         found.append((event, case.channel, None, accepted_ms))
     for event, channel, about, accepted_ms in found:
+        facts = facts_of(case, channel)
         for rule in rules:
-            if rule.message is not None and rule.applies(event, channel):
+            if rule.message is not None and rule.asked(event, facts):
                 yield _Wanted(rule, rule.message, about, accepted_ms)
 
 
@@ -201,6 +263,10 @@ def _draft(
         )
         label, agency = about.label(wanted.rule), about.agency or case.agency
         expires_ms = min(expires_ms, about.valid_until_ms)
+    lane = common_pb2.LANE_URGENT if case.life_safety else common_pb2.LANE_NORMAL
+    if wanted.rule.score_ms:
+        # Nobody waits for it.
+        lane = common_pb2.LANE_BULK
     request = outreach.MessageRequested(
         input=input,
         message_id=message_id,
@@ -208,7 +274,7 @@ def _draft(
         step=wanted.step,
         rule=label,
         person=case.person,
-        lane=common_pb2.LANE_URGENT if case.life_safety else common_pb2.LANE_NORMAL,
+        lane=lane,
         language=language,
         agency=agency,
         drill=case.drill,
@@ -216,155 +282,6 @@ def _draft(
         expires_ms=expires_ms,
         accepted_ms=wanted.accepted_ms,
         sealed_number=case.sealed_number,
+        score_until_ms=now_ms + wanted.rule.score_ms if wanted.rule.score_ms else 0,
     )
     return Draft(request, text)
-
-
-class Callbacks:
-    """What one partition of the log of callbacks says, and what comes next in it."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, Position] = {}
-        self._by_id: dict[str, outreach.Callback] = {}
-        self._of_case: dict[str, outreach.Callback] = {}
-
-    def resume(self, topic: str) -> Position | None:
-        """Where deciding goes on in `topic`; None when the log holds nothing of it."""
-        # Merged cases may change two callbacks, and a crash may part the records: so the input of
-        # the last one is decided again. What stands as it asks for is left as it is.
-        return self._last.get(topic)
-
-    def take(self, callback: outreach.Callback) -> None:
-        """Takes up a record of the log, in order."""
-        before = self._by_id.get(callback.callback_id)
-        if before is not None and before.case_id != callback.case_id:
-            held = self._of_case.get(before.case_id)
-            if held is not None and held.callback_id == callback.callback_id:
-                del self._of_case[before.case_id]
-        self._by_id[callback.callback_id] = callback
-        self._of_case[callback.case_id] = callback
-        self._last[callback.input.topic] = (callback.input.offset, callback.input.epoch)
-
-    def decide(
-        self,
-        rules: Sequence[Rule],
-        decision: dedup.CaseDecision,
-        input: common_pb2.Input,
-        now_ms: int,
-    ) -> list[outreach.Callback]:
-        """The callbacks that `decision`, read at `input`, changes, as it leaves them; of one case
-        there is one at most."""
-        last = self._last.get(input.topic)
-        if not decision.HasField("case") or (last is not None and input.offset < last[0]):
-            return []
-        if decision.HasField("other"):
-            changed = reversal.changed(decision, self._due, lambda case: _offered(case, rules))
-            new = [callback for callback in changed if not self._stands(callback)]
-            return [_decided(callback, input, now_ms) for callback in new]
-        held = self._of_case.get(decision.case.case_id)
-        if held is not None and held.state == _DUE:
-            following = self._go_on(held, decision, input, now_ms)
-        else:
-            following = self._begin(held, rules, decision, input, now_ms)
-        return [] if following is None else [following]
-
-    def _due(self, case_id: str) -> outreach.Callback | None:
-        held = self._of_case.get(case_id)
-        return held if held is not None and held.state == _DUE else None
-
-    def _stands(self, callback: outreach.Callback) -> bool:
-        """Whether it stands like this already, or was decided on and is past."""
-        held = self._by_id.get(callback.callback_id)
-        return held is not None and (held == callback or held.state != _DUE or not callback.version)
-
-    def _begin(
-        self,
-        held: outreach.Callback | None,
-        rules: Sequence[Rule],
-        decision: dedup.CaseDecision,
-        input: common_pb2.Input,
-        now_ms: int,
-    ) -> outreach.Callback | None:
-        case = decision.case
-        abandoned = abandonment(decision)
-        if abandoned is None or not _offered(case, rules):
-            return None
-        if held is not None and abandoned.at_ms <= held.settled_ms:
-            return None
-        callback_id = ids.callback_id(case.case_id, abandoned.contact_id)
-        if callback_id in self._by_id:
-            return None
-        return outreach.Callback(
-            input=input,
-            callback_id=callback_id,
-            case_id=case.case_id,
-            case_number=case.case_number,
-            person=case.person,
-            state=_DUE,
-            place_ms=_earliest(case.first_arrival_ms, abandoned.arrival_ms),
-            life_safety=case.life_safety,
-            agency=case.agency,
-            language=case.language,
-            line=case.line,
-            drill=case.drill,
-            decided_ms=now_ms,
-            version=1,
-            sealed_number=case.sealed_number,
-            abandoned_ms=abandoned.at_ms,
-        )
-
-    def _go_on(
-        self,
-        held: outreach.Callback,
-        decision: dedup.CaseDecision,
-        input: common_pb2.Input,
-        now_ms: int,
-    ) -> outreach.Callback | None:
-        case = decision.case
-        abandoned = abandonment(decision)
-        following = outreach.Callback()
-        following.CopyFrom(held)
-        following.place_ms = _earliest(held.place_ms, case.first_arrival_ms)
-        following.life_safety = held.life_safety or case.life_safety
-        following.agency = case.agency or held.agency
-        following.language = case.language or held.language
-        if abandoned is not None:
-            following.place_ms = _earliest(following.place_ms, abandoned.arrival_ms)
-            following.abandoned_ms = max(held.abandoned_ms, abandoned.at_ms)
-        settled = settled_ms(decision)
-        if decision.change == dedup.CASE_CHANGE_RESOLVED or settled >= following.abandoned_ms:
-            following.state = _WITHDRAWN
-            # An agent's word settles what was known then, whatever the agent's clock said.
-            following.settled_ms = (
-                following.abandoned_ms if decision.change == dedup.CASE_CHANGE_RESOLVED else settled
-            )
-        if following == held:
-            return None
-        following.input.CopyFrom(input)
-        # Dedup keeps the one that was sealed last: its month's key lives longest.
-        following.sealed_number = case.sealed_number or held.sealed_number
-        following.decided_ms = now_ms
-        following.version = held.version + 1
-        return following
-
-
-def _offered(case: dedup.Case, rules: Sequence[Rule]) -> bool:
-    """Whether callers of this case can be, and are, called back."""
-    return bool(case.sealed_number and case.person) and any(
-        rule.callback and rule.applies(Event.CALL_ABANDONED, case.channel) for rule in rules
-    )
-
-
-def _decided(
-    callback: outreach.Callback, input: common_pb2.Input, now_ms: int
-) -> outreach.Callback:
-    """A callback that changed, as one more decision on it."""
-    callback.input.CopyFrom(input)
-    callback.decided_ms = now_ms
-    callback.version += 1
-    return callback
-
-
-def _earliest(*times_ms: int) -> int:
-    """The earliest of `times_ms`, of which at least one is known (above 0)."""
-    return min((time_ms for time_ms in times_ms if time_ms > 0), default=0)

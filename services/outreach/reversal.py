@@ -1,38 +1,43 @@
 """What becomes of callbacks when a person merges two cases of a caller, or splits one. Pure.
 
 A promised call is neither lost nor made twice: of merged cases one callback stays, with the
-earliest place of both; of a split one it goes with the call that nobody answered, which dedup tells
-with the decision (`owed`). Cases of two people keep their callbacks, whatever merges them: each of
-the two was promised a call.
+earliest place of both, and with the agent who has either; of a split one it goes with the call that
+nobody answered, which dedup tells with the decision (`owed`). Cases of two people keep their
+callbacks, whatever merges them: each of the two was promised a call.
 """
 
 from collections.abc import Callable
 
+from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2 as dedup
 from mawja.outreach.v1 import events_pb2 as outreach
 
 from services.runtime import ids
 
 _WITHDRAWN = outreach.CALLBACK_STATE_WITHDRAWN
-_Due = Callable[[str], outreach.Callback | None]
+_CLAIMED = outreach.CALLBACK_STATE_CLAIMED
+_Open = Callable[[str], outreach.Callback | None]
 
 
 def changed(
-    decision: dedup.CaseDecision, due: _Due, offered: Callable[[dedup.Case], bool]
+    decision: dedup.CaseDecision,
+    open_of: _Open,
+    had: Callable[[str], bool],
+    offered: Callable[[dedup.Case], bool],
 ) -> list[outreach.Callback]:
     """The callbacks as a decision on two cases of one person leaves them, also those that it leaves
-    as they are; new ones have version 0. `due`: the callback of a case that is due. `offered`:
-    whether callers of a case are called back at all."""
+    as they are; new ones have version 0. `open_of`: the callback of a case that is open. `had`:
+    whether a case ever had one. `offered`: whether callers of a case are called back at all."""
     if decision.change == dedup.CASE_CHANGE_MERGED:
-        return _merged(decision, due)
+        return _merged(decision, open_of)
     if decision.change == dedup.CASE_CHANGE_SPLIT:
-        return _split(decision, due, offered)
+        return _split(decision, open_of, had, offered)
     return []
 
 
-def _merged(decision: dedup.CaseDecision, due: _Due) -> list[outreach.Callback]:
+def _merged(decision: dedup.CaseDecision, open_of: _Open) -> list[outreach.Callback]:
     case = decision.case
-    held = [found for one in (case, decision.other) if (found := due(one.case_id)) is not None]
+    held = [found for one in (case, decision.other) if (found := open_of(one.case_id)) is not None]
     owed = decision.HasField("owed") and case.state != dedup.CASE_STATE_RESOLVED
     following = []
     for number, callback in enumerate(held):
@@ -42,18 +47,31 @@ def _merged(decision: dedup.CaseDecision, due: _Due) -> list[outreach.Callback]:
             now.place_ms = min(now.place_ms, *(other.place_ms for other in held))
             now.life_safety = now.life_safety or any(other.life_safety for other in held)
             now.abandoned_ms = max(other.abandoned_ms for other in held)
+            _goes_to_who_has_one(now, held)
         else:
             now.state, now.settled_ms = _WITHDRAWN, now.abandoned_ms
+            now.lease_until_ms = now.not_before_ms = 0
         following.append(now)
     return following
 
 
+def _goes_to_who_has_one(callback: outreach.Callback, held: list[outreach.Callback]) -> None:
+    claimed = [one for one in held if one.state == _CLAIMED]
+    if callback.state != _CLAIMED and claimed:
+        callback.state, callback.not_before_ms = _CLAIMED, 0
+        callback.claimed_by, callback.claimed_ms = claimed[0].claimed_by, claimed[0].claimed_ms
+        callback.lease_until_ms = claimed[0].lease_until_ms
+
+
 def _split(
-    decision: dedup.CaseDecision, due: _Due, offered: Callable[[dedup.Case], bool]
+    decision: dedup.CaseDecision,
+    open_of: _Open,
+    had: Callable[[str], bool],
+    offered: Callable[[dedup.Case], bool],
 ) -> list[outreach.Callback]:
     case, other = decision.case, decision.other
     owed, other_owed = decision.HasField("owed"), decision.HasField("other_owed")
-    held = due(case.case_id)
+    held = open_of(case.case_id)
     if held is not None and other_owed and not owed:
         moved = _copy(held)
         _belongs(moved, other)
@@ -62,7 +80,7 @@ def _split(
     waiting = owed and held is None and case.state != dedup.CASE_STATE_RESOLVED
     other_waiting = other_owed and (held is not None or case.state != dedup.CASE_STATE_RESOLVED)
     # Decided again after a crash, the callback may have gone there already.
-    other_waiting = other_waiting and due(other.case_id) is None
+    other_waiting = other_waiting and not had(other.case_id)
     made = [_new(case, decision.owed, other.case_id)] if waiting and offered(case) else []
     if other_waiting and offered(other):
         made.append(_new(other, decision.other_owed, other.case_id))
@@ -78,6 +96,8 @@ def _new(case: dedup.Case, owed: dedup.OwedCall, split_id: str) -> outreach.Call
         place_ms=owed.arrival_ms,
         drill=case.drill,
         abandoned_ms=owed.abandoned_ms,
+        mobile=case.number_line == common_pb2.LINE_MOBILE,
+        exercise=case.exercise if case.HasField("exercise") else None,
     )
     _belongs(callback, case)
     return callback

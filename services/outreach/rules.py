@@ -1,48 +1,46 @@
-"""Rules as data: which event of a case asks for which message or callback, and in which words.
+"""Rules as data: which event of a case asks for what, for whom, and in which words. Pure.
 
-A file of rules is read whole and refused whole: every mistake is told at once, with its line and
-field, at the start of the service and never in the middle of a wave. Pure: takes the file's text.
+A rule and a playbook are the same: *when* something happens, and these conditions hold, *do* this,
+within these limits. What files of them look like is in `rule_file`.
 """
 
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeVar
+from zoneinfo import ZoneInfo
 
-import yaml
 from mawja.common.v1 import common_pb2
+from mawja.dedup.v1 import events_pb2 as dedup
 
-from services.runtime.errors import ConfigError
 from services.runtime.knowledge import NEEDED, spoken
-from services.runtime.spans import span_ms
 
 SEVERAL = "mul"
 """Language of a text in several languages (ISO 639-2)."""
-_SHORTEST_MS, _LONGEST_MS = 60_000, 7 * 86_400_000
-# QueueMessage takes 4,096 bytes: enough for two of these in one.
-_LONGEST_TEXT = 1_000
 _NO_WORDS: Mapping[str, Mapping[str, str]] = {}
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_LANGUAGE = re.compile(r"[a-z]{2,3}")
-_BRACED = re.compile(r"\{[^{}]*\}|[{}]")
 
 
 class Event(StrEnum):
-    """What happened to a case, as far as rules ask."""
+    """What happened, as far as rules ask."""
 
     CASE_OPENED = "case-opened"
     CALL_ABANDONED = "call-abandoned"
     QUESTION_ANSWERED = "question-answered"
     QUESTION_UNCLEAR = "question-unclear"
+    CALLBACK_PROMISED = "callback-promised"
+    CALLBACK_MOVED = "callback-moved"
+    CALLBACK_GIVEN_UP = "callback-given-up"
+    CASE_RESOLVED = "case-resolved"
+    WAITING = "waiting"
+    LIFE_SAFETY = "life-safety"
+    BURST = "burst"
+    INCIDENT = "incident"
 
 
-_PLACEHOLDERS: Mapping[Event | None, tuple[str, ...]] = {
-    None: ("{centre}", "{case_number}"),
-    Event.QUESTION_ANSWERED: ("{centre}", "{case_number}", "{answer}"),
-    Event.QUESTION_UNCLEAR: ("{centre}", "{case_number}", "{first}", "{second}"),
-}
-"""What every text of a rule must have, by event; None: of any other event."""
+OF_CALLBACKS = (Event.CALLBACK_PROMISED, Event.CALLBACK_MOVED, Event.CALLBACK_GIVEN_UP)
+"""What happens to a callback, whatever the case began with."""
+OF_MANY = (Event.BURST, Event.INCIDENT)
+"""What happens to many people at once, and to no case."""
 
 CHANNELS: Mapping[str, int] = {
     name.removeprefix("CHANNEL_").lower().replace("_", "-"): number
@@ -52,13 +50,28 @@ CHANNELS: Mapping[str, int] = {
 """Channels by the names that the file uses, e.g. "sign-language-video"."""
 
 
+MAY_WAIT = (Event.WAITING, Event.CASE_RESOLVED)
+"""Whose messages bring calls back and can wait until agents have room. Every other one saves calls,
+or somebody waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallsBack:
+    """`share` (0 to 1) of those who get a message call because of it; `source` says where that is
+    from."""
+
+    share: float
+    source: str
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What a rule writes. `texts` by language, with {case_number} left to fill in, and what comes
-    from the knowledge file."""
+    from the knowledge file. `calls_back`: None when nobody says."""
 
     expires_ms: int
     texts: Mapping[str, str]
+    calls_back: CallsBack | None = None
 
     def render(
         self, language: str, case_number: str, words: Mapping[str, Mapping[str, str]] = _NO_WORDS
@@ -81,9 +94,151 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class HandOver:
+    """A person has to take it now. `to`: who is told, one after the other, again from the last on;
+    `every_ms`: how long each has until the next one is."""
+
+    to: tuple[str, ...]
+    every_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What the phone system plays, for `lasts_ms`. `lines`: on which; empty: where it happens.
+    `texts` by language. `approver`: who answers for it since `approved_ms`; "": nobody, so that it
+    is played in rehearsals only."""
+
+    lasts_ms: int
+    lines: frozenset[str]
+    texts: Mapping[str, str]
+    approver: str = ""
+    approved_ms: int = 0
+
+    def may_play(self, drill: bool, now_ms: int) -> bool:
+        """Whether callers may hear it at that time, by nobody's further word."""
+        return drill or (bool(self.approver) and self.approved_ms <= now_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A campaign is proposed to the coordinators, who have `lasts_ms` to decide."""
+
+    lasts_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Of what time asks for: first `after_ms`, then every `every_ms`, `times` in all."""
+
+    after_ms: int
+    every_ms: int
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What conditions look at. `channel`: how the contact came; 0: does not matter. `confidence`: 0
+    to 1, how sure it is whose case it is. `people`: how many it happens to."""
+
+    channel: int = 0
+    agency: str = ""
+    line: str = ""
+    language: str = ""
+    life_safety: bool = False
+    confidence: float = 1.0
+    people: int = 1
+
+
+def facts_of(case: dedup.Case, channel: int) -> Facts:
+    """The facts of a case, of which a contact came by `channel`."""
+    return Facts(
+        channel,
+        case.agency or case.triage.agency,
+        case.line,
+        case.language,
+        case.life_safety,
+        # Whoever named the agency is sure.
+        1.0 if case.agency else case.triage.topic_confidence,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The conditions of a rule; None: any. `languages`: primary subtags. `people`: at least so
+    many, of a burst or an incident."""
+
+    agencies: frozenset[str] | None = None
+    lines: frozenset[str] | None = None
+    languages: frozenset[str] | None = None
+    life_safety: bool | None = None
+    confidence: float = 0.0
+    people: int = 0
+
+    def unmet(self, facts: Facts) -> Iterator[str]:
+        """Why it does not hold, in words; nothing when it does."""
+        language = facts.language.lower().partition("-")[0]
+        for name, value, wanted in (
+            ("agency", facts.agency, self.agencies),
+            ("line", facts.line, self.lines),
+            ("language", language, self.languages),
+        ):
+            if wanted is not None and value not in wanted:
+                yield f"the {name} is {value or 'not known'}, not {' or '.join(sorted(wanted))}"
+        if self.life_safety is not None and facts.life_safety != self.life_safety:
+            yield "a life is in danger" if facts.life_safety else "no life is in danger"
+        if facts.confidence < self.confidence:
+            sure, asked = facts.confidence, self.confidence
+            yield f"it is {sure:.2f} sure what the case is about, and {asked:.2f} is asked for"
+        if facts.people < self.people:
+            yield f"it happens to {facts.people:,} people, and {self.people:,} are asked for"
+
+
+ANYWHERE = Where()
+"""No condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a person gets of a rule: `most` messages `within_ms`, over all of their cases (0: no
+    limit); only in `hours` of `zone`, (start, end) in minutes from midnight."""
+
+    zone: ZoneInfo
+    hours: tuple[int, int] | None = None
+    most: int = 0
+    within_ms: int = 0
+
+    def in_hours(self, at_ms: int) -> bool:
+        """Whether a message may be asked for at this time."""
+        if self.hours is None:
+            return True
+        local = datetime.fromtimestamp(at_ms / 1000, self.zone)
+        start, end = self.hours
+        return start <= local.hour * 60 + local.minute < end
+
+    def next_ms(self, at_ms: int) -> int:
+        """The first time from `at_ms` on at which a message may be asked for."""
+        if self.in_hours(at_ms):
+            return at_ms
+        local = datetime.fromtimestamp(at_ms / 1000, self.zone)
+        hour, minute = divmod((self.hours or (0, 0))[0], 60)
+        begins = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        if begins <= local:
+            begins = begins.replace(hour=0, minute=0) + timedelta(days=1)
+            begins = begins.replace(hour=hour, minute=minute)
+        return int(begins.timestamp() * 1000)
+
+    def told(self) -> str:
+        """The hours, e.g. "08:00-20:00 (Asia/Dubai)"."""
+        start, end = self.hours or (0, 24 * 60)
+        shown = f"{start // 60:02}:{start % 60:02}-{end // 60:02}:{end % 60:02}"
+        return f"{shown} ({self.zone.key})"
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule. `channels` None means any; `name` is also the step of the case. `instead`: the rule
-    whose message this one's takes the place of; "" for none."""
+    whose message this one's takes the place of; "" for none. `score_ms`: how long a reply of one
+    figure to its message says how well the person was served; 0: it does not."""
 
     name: str
     version: int
@@ -92,268 +247,39 @@ class Rule:
     callback: bool
     message: Message | None
     instead: str = ""
+    where: Where = ANYWHERE
+    limits: Limits | None = None
+    timing: Timing | None = None
+    hand_over: HandOver | None = None
+    announcement: Announcement | None = None
+    proposal: Proposal | None = None
+    score_ms: int = 0
 
     @property
     def label(self) -> str:
         """Name and version, e.g. "acknowledge@1"."""
         return f"{self.name}@{self.version}"
 
+    def brings(self, life_safety: bool) -> float:
+        """Share of those who call because of its message, which waits for agents while they have no
+        room for so many; 0: it never waits, as where a life is in danger."""
+        if self.event not in MAY_WAIT or self.message is None or life_safety or self.instead:
+            return 0.0
+        return self.message.calls_back.share if self.message.calls_back is not None else 0.0
+
     def applies(self, event: Event, channel: int) -> bool:
-        """Whether `event` asks for this rule. `channel`: how the contact came that a question is
-        in; of other events the case's first contact."""
+        """Whether `event` asks for this rule, whatever its conditions. `channel`: how the contact
+        came that a question is in; of other events the case's first contact."""
         return self.event is event and (self.channels is None or channel in self.channels)
 
+    def unmet(self, facts: Facts) -> Iterator[str]:
+        """Why its conditions do not hold, in words; nothing when they do."""
+        if self.channels is not None and facts.channel not in self.channels:
+            by = next((name for name, one in CHANNELS.items() if one == facts.channel), "")
+            wanted = " or ".join(name for name, one in CHANNELS.items() if one in self.channels)
+            yield f"they came by {by or 'an unknown channel'}, not {wanted}"
+        yield from self.where.unmet(facts)
 
-def parse(text: str, file: str) -> tuple[Rule, ...]:
-    """The rules in a file's `text`. Raises ConfigError with a line for every mistake, each naming
-    `file`, line and field."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f" line {mark.line + 1}:" if mark else ""
-        raise ConfigError(f"{file}:{line} not YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{file}: not YAML: {error}") from None
-    reader = _Reader(file)
-    rules: tuple[Rule, ...] = ()
-    if root is None:
-        reader.problems.append(f"{file}: it is empty; write `centre` and `rules`")
-    else:
-        rules = _file(reader, root)
-    if reader.problems:
-        raise ConfigError("\n".join(reader.problems))
-    return rules
-
-
-_T = TypeVar("_T")
-_Fields = dict[str, yaml.Node]
-
-
-class _Reader:
-    """Collects mistakes while the shape of a document is read."""
-
-    def __init__(self, file: str) -> None:
-        self._file = file
-        self.problems: list[str] = []
-
-    def wrong(self, node: yaml.Node, field: str, rule: str) -> None:
-        self.problems.append(f"{self._file}: line {node.start_mark.line + 1}, {field}: {rule}")
-
-    def mapping(self, node: yaml.Node, field: str) -> _Fields | None:
-        if not isinstance(node, yaml.MappingNode):
-            self.wrong(node, field, "must be a mapping (name: value)")
-            return None
-        found: _Fields = {}
-        for key, value in node.value:
-            name = key.value if isinstance(key, yaml.ScalarNode) else "?"
-            if name in found:
-                self.wrong(key, _join(field, name), "stands twice")
-            found[name] = value
-        return found
-
-    def fields(
-        self, node: yaml.Node, field: str, needed: tuple[str, ...], optional: tuple[str, ...] = ()
-    ) -> _Fields:
-        """The fields of a mapping that may stand there; says which are missing or unknown."""
-        found = self.mapping(node, field)
-        if found is None:
-            return {}
-        for name in needed:
-            if name not in found:
-                self.wrong(node, _join(field, name), "is missing")
-        known = (*needed, *optional)
-        for name, value in found.items():
-            if name not in known:
-                self.wrong(value, _join(field, name), f"is not known; known are {_list(known)}")
-        return {name: value for name, value in found.items() if name in known}
-
-    def items(self, node: yaml.Node, field: str) -> list[yaml.Node]:
-        if not isinstance(node, yaml.SequenceNode) or not node.value:
-            self.wrong(node, field, "must be a list of at least one")
-            return []
-        return list(node.value)
-
-    def scalar(
-        self, node: yaml.Node, field: str, read: Callable[[str], _T | None], rule: str
-    ) -> _T | None:
-        value = read(node.value) if isinstance(node, yaml.ScalarNode) else None
-        if value is None:
-            self.wrong(node, field, rule)
-        return value
-
-
-def _file(reader: _Reader, root: yaml.Node) -> tuple[Rule, ...]:
-    top = reader.fields(root, "", ("centre", "rules"))
-    centre = _words(reader, top["centre"], "centre") if "centre" in top else {}
-    rules: dict[str, Rule] = {}
-    for i, node in enumerate(reader.items(top["rules"], "rules") if "rules" in top else ()):
-        rule = _rule(reader, node, f"rules[{i}]", centre, rules)
-        if rule is None:
-            continue
-        if rule.name in rules:
-            reader.wrong(node, f"rules[{i}].name", f"{rule.name} is the name of an earlier rule")
-        rules[rule.name] = rule
-    return tuple(rules.values())
-
-
-def _rule(
-    reader: _Reader,
-    node: yaml.Node,
-    at: str,
-    centre: Mapping[str, str],
-    earlier: Collection[str],
-) -> Rule | None:
-    before = len(reader.problems)
-    fields = reader.fields(
-        node, at, ("name", "version", "when"), ("callback", "message", "instead")
-    )
-    name = version = None
-    instead: str | None = ""
-    callback: bool | None = False
-    event, channels, message = None, None, None
-    if "name" in fields:
-        name = reader.scalar(
-            fields["name"],
-            f"{at}.name",
-            lambda text: text if _NAME.fullmatch(text) else None,
-            "must be 1 to 32 lower-case letters, digits and '-', a letter first",
-        )
-    if "version" in fields:
-        version = reader.scalar(
-            fields["version"],
-            f"{at}.version",
-            lambda text: int(text) if re.fullmatch(r"[1-9][0-9]{0,8}", text) else None,
-            "must be a whole number from 1",
-        )
-    if "when" in fields:
-        event, channels = _when(reader, fields["when"], f"{at}.when")
-    if "callback" in fields:
-        callback = reader.scalar(
-            fields["callback"],
-            f"{at}.callback",
-            lambda text: {"true": True, "false": False}.get(text),
-            "must be true or false",
-        )
-        if callback and event not in (None, Event.CALL_ABANDONED):
-            reader.wrong(
-                fields["callback"], f"{at}.callback", f"goes only with {Event.CALL_ABANDONED}"
-            )
-    if "instead" in fields:
-        instead = reader.scalar(
-            fields["instead"],
-            f"{at}.instead",
-            lambda text: text if text in earlier else None,
-            "must be the name of an earlier rule",
-        )
-    if "message" in fields:
-        asked = _PLACEHOLDERS.get(event, _PLACEHOLDERS[None])
-        message = _message(reader, fields["message"], f"{at}.message", centre, asked)
-    elif callback is False and fields:
-        reader.wrong(node, at, "does nothing; give it a message or callback: true")
-    if len(reader.problems) > before or name is None or version is None or event is None:
-        return None
-    return Rule(name, version, event, channels, bool(callback), message, instead or "")
-
-
-def _when(reader: _Reader, node: yaml.Node, at: str) -> tuple[Event | None, frozenset[int] | None]:
-    fields = reader.fields(node, at, ("event",), ("channels",))
-    event = None
-    if "event" in fields:
-        event = reader.scalar(
-            fields["event"],
-            f"{at}.event",
-            lambda text: Event(text) if text in list(Event) else None,
-            f"must be {_list(tuple(Event))}",
-        )
-    if "channels" not in fields:
-        return event, None
-    found = [
-        reader.scalar(
-            item, f"{at}.channels[{i}]", CHANNELS.get, f"must be {_list(tuple(CHANNELS))}"
-        )
-        for i, item in enumerate(reader.items(fields["channels"], f"{at}.channels"))
-    ]
-    return event, frozenset(channel for channel in found if channel is not None)
-
-
-def _message(
-    reader: _Reader,
-    node: yaml.Node,
-    at: str,
-    centre: Mapping[str, str],
-    placeholders: tuple[str, ...],
-) -> Message | None:
-    fields = reader.fields(node, at, ("expires", "texts"))
-    expires_ms = None
-    texts: dict[str, str] = {}
-    if "expires" in fields:
-        expires_ms = reader.scalar(
-            fields["expires"],
-            f"{at}.expires",
-            _duration_ms,
-            "must be a number and s, m, h or d, e.g. 30m, from 1m to 7d",
-        )
-    if "texts" in fields:
-        texts = _words(reader, fields["texts"], f"{at}.texts", placeholders, centre)
-    return Message(expires_ms, texts) if expires_ms is not None else None
-
-
-def _words(
-    reader: _Reader,
-    node: yaml.Node,
-    at: str,
-    placeholders: tuple[str, ...] = (),
-    centre: Mapping[str, str] | None = None,
-) -> dict[str, str]:
-    """Texts by language, each with every one of `placeholders` and no other; {centre} filled in."""
-    found = reader.mapping(node, at)
-    if found is None:
-        return {}
-    for language in NEEDED:
-        if language not in found:
-            reader.wrong(node, f"{at}.{language}", "is missing")
-    words: dict[str, str] = {}
-    for language, value in found.items():
-        field = f"{at}.{language}"
-        if not _LANGUAGE.fullmatch(language) or language == SEVERAL:
-            reader.wrong(value, field, "must be a language of ISO 639, e.g. ur")
-            continue
-        text = reader.scalar(
-            value,
-            field,
-            lambda text: text if text.strip() and len(text) <= _LONGEST_TEXT else None,
-            f"must be a text of 1 to {_LONGEST_TEXT:,} characters",
-        )
-        if text is None:
-            continue
-        braced = _BRACED.findall(text)
-        for unknown in sorted(set(braced) - set(placeholders)):
-            reader.wrong(
-                value, field, f"{unknown} stands for nothing; known are {_list(placeholders)}"
-            )
-        for needed in placeholders:
-            if needed not in braced:
-                reader.wrong(value, field, f"{needed} is missing")
-        if centre is not None:
-            if language not in centre:
-                reader.wrong(
-                    value, field, f"centre.{language} is missing, so {{centre}} is unknown"
-                )
-                continue
-            text = text.replace("{centre}", centre[language])
-        words[language] = text
-    return words
-
-
-def _duration_ms(text: str) -> int | None:
-    duration_ms = span_ms(text) or 0
-    return duration_ms if _SHORTEST_MS <= duration_ms <= _LONGEST_MS else None
-
-
-def _join(field: str, name: str) -> str:
-    return f"{field}.{name}" if field else name
-
-
-def _list(names: tuple[str, ...]) -> str:
-    return ", ".join(names) if names else "none"
+    def asked(self, event: Event, facts: Facts) -> bool:
+        """Whether `event` asks for this rule and its conditions hold."""
+        return self.event is event and next(self.unmet(facts), None) is None

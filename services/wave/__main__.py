@@ -3,13 +3,18 @@
 import tempfile
 from pathlib import Path
 
-from mawja.wave.v1 import service_pb2_grpc
+from mawja.wave.v1 import contracts_pb2_grpc, service_pb2_grpc
 
 from services.runtime.clock import now_ms
 from services.runtime.own import LogReader
 from services.runtime.service import Service, main
+from services.runtime.tail import Tail
+from services.runtime.topics import QUEUE_STATE
 from services.wave.book import Book
 from services.wave.bursts import Bursts
+from services.wave.contracts import file
+from services.wave.contracts.server import ContractServicer
+from services.wave.contracts.switchboard import Switchboard, state_of
 from services.wave.count import Count
 from services.wave.publish import Publisher
 from services.wave.raising import Raiser
@@ -25,7 +30,7 @@ async def build(service: Service) -> None:
     started_ms = now_ms()
     book = Book()
     publisher = Publisher(book, service.producer, settings.partitions)
-    bursts = Bursts(book)
+    bursts, drills = Bursts(book), Bursts(book, drill=True)
     follower = Follower(
         faust_app(
             f"{service.replica}-{started_ms}", settings.kafka, settings.partitions, Path(folder)
@@ -34,14 +39,21 @@ async def build(service: Service) -> None:
         settings.partitions,
         Count(book, publisher),
         publisher,
-        Raiser(bursts, service.producer, settings.partitions),
+        Raiser(bursts, drills, service.producer),
         started_ms,
     )
     service_pb2_grpc.add_WaveServiceServicer_to_server(
-        WaveServicer(book, publisher, bursts, lambda: follower.caught_up, service.ending),
+        WaveServicer(book, publisher, bursts, drills, lambda: follower.caught_up, service.ending),
         service.server,
     )
     service.tasks.append(follower.run)
+    board = Switchboard(file.read(settings.contracts), settings, service.producer, service.replica)
+    queues = Tail(settings, QUEUE_STATE, f"{service.replica}-watched-queues", state_of)
+    contracts_pb2_grpc.add_ContractServiceServicer_to_server(
+        ContractServicer(board, service.producer, settings.partitions, queues, service.ending),
+        service.server,
+    )
+    service.tasks += [board.follow, board.count, board.state, queues.run]
 
     async def history_is_read() -> bool:
         return follower.caught_up

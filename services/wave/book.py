@@ -4,10 +4,11 @@ tallies come.
 A tally is absolute: it states one partition's bucket whole. The book holds the last statement of
 each (the highest `through_offset` wins) and adds to the running sums only the difference to the
 statement before it. So sums are, at any time, sums over the last statements: a tally seen again, or
-late, or after its successor, changes nothing (`tests/unit/test_wave_book.py` holds it).
+late, or after its successor, changes nothing (`tests/unit/test_wave_book.py` holds it). Drills have
+sums of their own (`sums`); no question is answered from both.
 
-Memory is bounded by event time and by the number of subjects (S: lines, agencies, topics and
-languages seen, and 1), not by calls:
+Memory is bounded by event time and by the number of subjects (S: lines, agencies, topics,
+languages and channels seen, and 1), not by calls:
 
 - running sums: at most (720 + 1,560 + 8,928) slots, and a 24th more, times the subjects active in a
   slot, ~170 bytes each: ~2 MB a subject that is active all month, ~110 MB for 60 of them;
@@ -21,23 +22,21 @@ What is further back than 31 days before the newest tally is not taken up and is
 import json
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
 
-from mawja.dedup.v1.events_pb2 import Tally
-from mawja.wave.v1.events_pb2 import Dimension, Level
+from mawja.common.v1.common_pb2 import Channel
+from mawja.dedup.v1.events_pb2 import Tally, TallyRow
+from mawja.wave.v1.events_pb2 import Dimension
 
 from services.runtime.errors import Poison
 from services.wave import levels
-from services.wave.windows import DAY_MS, HOPS, HOUR, HOUR_MS, MINUTE, Hop
+from services.wave.sums import WHOLE, Subject, Sums, Window
+from services.wave.windows import DAY_MS, HOUR, HOUR_MS, MINUTE
 
 # A tally from further ahead than clocks disagree is damage; taken up, it would age everything else.
 FUTURE_MS = DAY_MS
 _FINEST_MS = MINUTE.hop_ms
-
-Subject = tuple["Dimension.ValueType", str]
-_EMPTY: Mapping[int, int] = {}
-WHOLE: Subject = (Dimension.DIMENSION_ALL, "")
 
 
 @dataclass(slots=True)
@@ -53,41 +52,6 @@ _Block = dict[int, _Statement]
 _BlockKey = tuple[int, int]
 
 
-@dataclass(slots=True)
-class _Sums:
-    """Running sums of one kind of window: slot → subject → counts."""
-
-    hop: Hop
-    horizon: int = 0
-    slots: dict[int, dict[int, int]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What is counted for one subject in one window."""
-
-    subject: Subject
-    start_ms: int
-    width_ms: int
-    counts: int
-
-    def level(self) -> Level:
-        """The window as it is stated to others."""
-        counts = levels.counts(self.counts)
-        return Level(
-            dimension=self.subject[0],
-            subject=self.subject[1],
-            start_ms=self.start_ms,
-            width_ms=self.width_ms,
-            counts=counts,
-            service_levels=levels.service_levels(counts),
-        )
-
-
-class TooMany(Exception):
-    """A question has more windows than may be answered at once."""
-
-
 class Book:
     """Takes tallies, answers windows. Not thread-safe."""
 
@@ -96,18 +60,17 @@ class Book:
         self._rows = 0
         self._open: OrderedDict[_BlockKey, _Block] = OrderedDict()
         self._packed: dict[_BlockKey, bytes] = {}
-        self._sums = {hop.width_ms: _Sums(hop) for hop in HOPS}
+        self._sums = {False: Sums(), True: Sums()}
         self._forgotten_before = 0
         self._newest_ms = 0
         self._subjects: list[Subject] = []
         self._ids: dict[Subject, int] = {}
-        self._combinations: list[tuple[int, ...]] = []
-        self._combination_ids: dict[tuple[str, str, str, str], int] = {}
+        self._combinations: list[tuple[Sums, tuple[int, ...]]] = []
+        self._combination_ids: dict[tuple[str, str, str, str, int, bool], int] = {}
 
-    @property
-    def newest_ms(self) -> int:
-        """The end of the newest bucket counted, 0 when there is none."""
-        return self._newest_ms
+    def newest_ms(self, drill: bool = False) -> int:
+        """The end of the newest bucket counted, of drills or of real contacts; 0 without any."""
+        return self._sums[drill].newest_ms
 
     def take(self, tally: Tally, now_ms: int) -> Set[int]:
         """Counts `tally` and returns the ids of the subjects whose counts changed, mostly none.
@@ -117,6 +80,8 @@ class Book:
         bucket = tally.bucket_ms
         self._check(tally, now_ms)
         end = bucket + tally.bucket_width_ms
+        for drill in {row.drill for row in tally.rows} or {False}:
+            self._sums[drill].reaches(end)
         if end > self._newest_ms:
             self._newest_ms = end
             self._forget()
@@ -152,27 +117,28 @@ class Book:
     def _counted(self, tally: Tally) -> dict[int, int]:
         rows: dict[int, int] = {}
         for row in tally.rows:
-            named = (row.line, row.agency, row.topic, row.language)
+            named = (row.line, row.agency, row.topic, row.language, row.channel, row.drill)
             combination = self._combination_ids.get(named)
             if combination is None:
-                combination = self._new_combination(named)
+                combination = self._new_combination(row)
+                self._combination_ids[named] = combination
             rows[combination] = rows.get(combination, 0) + levels.pack(row)
         return rows
 
-    def _new_combination(self, named: tuple[str, str, str, str]) -> int:
-        line, agency, topic, language = named
+    def _new_combination(self, row: TallyRow) -> int:
+        drill = row.drill
         subjects = (
-            WHOLE,
-            (Dimension.DIMENSION_LINE, line),
-            (Dimension.DIMENSION_AGENCY, agency),
-            (Dimension.DIMENSION_TOPIC, topic),
-            (Dimension.DIMENSION_LANGUAGE, language),
+            Subject(Dimension.DIMENSION_LINE, row.line, drill),
+            Subject(Dimension.DIMENSION_AGENCY, row.agency, drill),
+            Subject(Dimension.DIMENSION_TOPIC, row.topic, drill),
+            Subject(Dimension.DIMENSION_LANGUAGE, row.language, drill),
+            Subject(Dimension.DIMENSION_CHANNEL, _channel(row.channel), drill),
         )
         # What has no name (an agency not known yet) is counted in the whole only.
+        named = (WHOLE[drill], *(subject for subject in subjects if subject.name))
         self._combinations.append(
-            tuple(self._id(subject) for subject in subjects if subject == WHOLE or subject[1])
+            (self._sums[drill], tuple(self._id(subject) for subject in named))
         )
-        self._combination_ids[named] = len(self._combinations) - 1
         return len(self._combinations) - 1
 
     def _id(self, subject: Subject) -> int:
@@ -182,27 +148,13 @@ class Book:
         return known
 
     def _add(self, bucket: int, combination: int, change: int) -> tuple[int, ...]:
-        subjects = self._combinations[combination]
-        for sums in self._sums.values():
-            slot_ms = sums.hop.slot(bucket)
-            if slot_ms < sums.horizon:
-                continue
-            slot = sums.slots.get(slot_ms)
-            if slot is None:
-                slot = sums.slots[slot_ms] = {}
-            for subject in subjects:
-                slot[subject] = slot.get(subject, 0) + change
+        sums, subjects = self._combinations[combination]
+        sums.add(bucket, subjects, change)
         return subjects
 
     # Forgetting and packing.
 
     def _forget(self) -> None:
-        for sums in self._sums.values():
-            horizon = sums.hop.horizon(self._newest_ms)
-            if horizon > sums.horizon:
-                sums.horizon = horizon
-                for slot_ms in [slot_ms for slot_ms in sums.slots if slot_ms < horizon]:
-                    del sums.slots[slot_ms]
         # Whole hours, so that a block is either kept whole or gone.
         before = HOUR.horizon(self._newest_ms) // HOUR_MS * HOUR_MS
         if before > self._forgotten_before:
@@ -233,13 +185,15 @@ class Book:
 
     # Answering.
 
-    def slot(self, width_ms: int, slot_ms: int) -> Mapping[int, int]:
-        """Counts by subject's id of the slot that starts at `slot_ms`, of one kind of window."""
-        return self._sums[width_ms].slots.get(slot_ms, _EMPTY)
+    def slot(self, width_ms: int, slot_ms: int, drill: bool = False) -> Mapping[int, int]:
+        """Counts by subject's id of the slot that starts at `slot_ms`, of one kind of window, of
+        drills or of real contacts."""
+        return self._sums[drill].slot(width_ms, slot_ms)
 
-    def oldest_ms(self) -> int:
-        """The start of the oldest slot in which anything was counted; the newest when none is."""
-        return min(self._sums[HOUR.width_ms].slots, default=self._newest_ms)
+    def oldest_ms(self, drill: bool = False) -> int:
+        """The start of the oldest slot in which anything was counted, of drills or of real
+        contacts; the newest when none is."""
+        return self._sums[drill].oldest_ms()
 
     def named(self, subject_id: int) -> Subject:
         """The subject of an id that `take` returned."""
@@ -248,15 +202,9 @@ class Book:
     def window(self, subject_id: int, width_ms: int, start_ms: int) -> Window | None:
         """What is counted for a subject in the window of `width_ms` that starts at `start_ms`; None
         when that window is further back than its kind is kept."""
-        sums = self._sums[width_ms]
-        if start_ms < sums.horizon:
-            return None
-        total = 0
-        for slot_ms in sums.hop.slots(start_ms):
-            slot = sums.slots.get(slot_ms)
-            if slot is not None:
-                total += slot.get(subject_id, 0)
-        return Window(self._subjects[subject_id], start_ms, width_ms, total)
+        subject = self._subjects[subject_id]
+        total = self._sums[subject.drill].total(subject_id, width_ms, start_ms)
+        return None if total is None else Window(subject, start_ms, width_ms, total)
 
     def windows(
         self,
@@ -266,80 +214,42 @@ class Book:
         from_ms: int,
         until_ms: int,
         limit: int,
+        *,
+        drill: bool = False,
     ) -> list[Window]:
         """The windows in which something was counted and that overlap [from_ms, until_ms), by
-        subject, then start; an `until_ms` of 0 means up to the newest.
+        subject, then start, of drills or of real contacts; an `until_ms` of 0 means up to the
+        newest.
 
         `width_ms` names the kind; 0 makes one window of the whole span, widened to whole slots of
         the finest kind that reaches back to `from_ms`. An empty `subject` means every one of the
         dimension. Windows further back than their kind is kept are left out. Raises TooMany when
         there are more than `limit`.
         """
-        until = until_ms or self._newest_ms
-        if width_ms:
-            found = self._hopping(dimension, subject, width_ms, from_ms, until, limit)
-        else:
-            found = self._whole(dimension, subject, from_ms, until)
-        return sorted(found, key=lambda window: (window.subject, window.start_ms))
-
-    def _hopping(
-        self,
-        dimension: "Dimension.ValueType",
-        subject: str,
-        width_ms: int,
-        from_ms: int,
-        until_ms: int,
-        limit: int,
-    ) -> Iterator[Window]:
-        sums = self._sums[width_ms]
-        hop = sums.hop
-        asked = hop.overlapping(max(from_ms, sums.horizon), until_ms)
-        totals: dict[tuple[int, int], int] = {}
-        for slot_ms, subject_id, value in self._held(
-            sums, dimension, subject, asked.start, asked.stop + hop.width_ms
-        ):
-            for start in hop.covering(slot_ms):
-                if start in asked and start >= sums.horizon:
-                    totals[subject_id, start] = totals.get((subject_id, start), 0) + value
-            if len(totals) > limit:
-                raise TooMany
-        for (subject_id, start), total in totals.items():
-            if total:
-                yield Window(self._subjects[subject_id], start, width_ms, total)
-
-    def _whole(
-        self, dimension: "Dimension.ValueType", subject: str, from_ms: int, until_ms: int
-    ) -> Iterator[Window]:
-        reaching = [sums for sums in self._sums.values() if sums.horizon <= from_ms]
-        sums = reaching[0] if reaching else self._sums[HOUR.width_ms]
-        hop = sums.hop
-        start = hop.slot(max(from_ms, sums.horizon))
-        end = hop.slot(until_ms + hop.hop_ms - 1)
-        totals: dict[int, int] = {}
-        for _, subject_id, value in self._held(sums, dimension, subject, start, end):
-            totals[subject_id] = totals.get(subject_id, 0) + value
-        for subject_id, total in totals.items():
-            if total:
-                yield Window(self._subjects[subject_id], start, end - start, total)
-
-    def _held(
-        self,
-        sums: _Sums,
-        dimension: "Dimension.ValueType",
-        subject: str,
-        from_ms: int,
-        until_ms: int,
-    ) -> Iterator[tuple[int, int, int]]:
-        """(slot, subject's id, counts) of the slots that start in [from_ms, until_ms)."""
+        sums = self._sums[drill]
+        until = until_ms or sums.newest_ms
         wanted = {
             subject_id
-            for (of, name), subject_id in self._ids.items()
-            if of == dimension and (not subject or name == subject)
+            for known, subject_id in self._ids.items()
+            if known.dimension == dimension
+            and known.drill == drill
+            and (not subject or known.name == subject)
         }
-        for slot_ms, slot in sums.slots.items():
-            if from_ms <= slot_ms < until_ms:
-                for subject_id in wanted & slot.keys():
-                    yield slot_ms, subject_id, slot[subject_id]
+        if width_ms:
+            found = sums.hopping(wanted, width_ms, from_ms, until, limit)
+        else:
+            found = sums.whole(wanted, from_ms, until)
+        return sorted(
+            (Window(self._subjects[one], *counted) for one, *counted in found),
+            key=lambda window: (window.subject, window.start_ms),
+        )
+
+
+def _channel(channel: int) -> str:
+    """Its name, e.g. "sms"; "" of one that is not said, or that this version does not know."""
+    if channel not in Channel.values() or channel == Channel.CHANNEL_UNSPECIFIED:
+        return ""
+    return Channel.Name(Channel.ValueType(channel)).removeprefix("CHANNEL_").lower()
 
 
 def _rows_of(block: _Block) -> int:

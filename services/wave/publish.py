@@ -19,7 +19,8 @@ from services.runtime.errors import Away, Overloaded
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.topics import LEVEL
 from services.wave import levels
-from services.wave.book import WHOLE, Book
+from services.wave.book import Book
+from services.wave.sums import WHOLE
 from services.wave.windows import MINUTE, QUARTER, windows
 
 # At most so many levels a second; what is more waits for the next one.
@@ -34,8 +35,9 @@ _Due = tuple[int, int, int]
 
 
 def key_of(level: Level) -> bytes:
-    """The Kafka key of a level: dimension|subject|start|width."""
-    return f"{level.dimension}|{level.subject}|{level.start_ms}|{level.width_ms}".encode()
+    """The Kafka key of a level: dimension|subject|start|width, and |drill of one of a drill."""
+    mark = "|drill" if level.drill else ""
+    return f"{level.dimension}|{level.subject}|{level.start_ms}|{level.width_ms}{mark}".encode()
 
 
 class Watcher:
@@ -137,11 +139,16 @@ class Publisher:
                     self._due[subject, width, start] = None
 
     def _show(self) -> None:
-        """Sets the service levels of the whole centre's last full 15 minutes as metrics."""
-        newest = self._book.newest_ms
-        found = self._book.windows(WHOLE[0], "", 0, newest - QUARTER.width_ms, newest, limit=1)
-        if not found:
-            return
-        shown = levels.service_levels(levels.counts(found[0].counts))
-        for measured, value in shown.ListFields():
-            metrics.SERVICE_LEVEL.labels(measured.name).set(value)
+        """Sets the service levels of the whole centre's last full 15 minutes as metrics; those of
+        drills have a name of their own, so that no alarm takes them for real."""
+        for drill, gauge in (
+            (False, metrics.SERVICE_LEVEL),
+            (True, metrics.DRILL_SERVICE_LEVEL),
+        ):
+            newest = self._book.newest_ms(drill)
+            since = newest - QUARTER.width_ms
+            whole = WHOLE[drill].dimension
+            for found in self._book.windows(whole, "", 0, since, newest, limit=1, drill=drill):
+                shown = levels.service_levels(levels.counts(found.counts))
+                for measured, value in shown.ListFields():
+                    gauge.labels(measured.name).set(value)

@@ -1,6 +1,8 @@
-"""States bursts on `wave.burst.v1`: absolute, by subject and start; replicas may all do it."""
+"""States bursts on `wave.burst.v1`: absolute, by subject and start; replicas may all do it.
 
-import zlib
+All stand in one partition: one event shows as a burst of its topic, its agency, its line and the
+whole centre, and whoever decides what is one event must see all of them.
+"""
 
 from mawja.wave.v1.events_pb2 import Burst
 
@@ -12,40 +14,41 @@ from services.runtime.topics import BURST
 from services.wave.bursts import Bursts
 
 _log = log.get("wave.burst")
+_PARTITION = 0
 
 
 def key_of(burst: Burst) -> bytes:
-    """The Kafka key of a burst: dimension|subject|start."""
-    return f"{burst.dimension}|{burst.subject}|{burst.start_ms}".encode()
+    """The Kafka key of a burst: dimension|subject|start, and |drill of one of a drill."""
+    mark = "|drill" if burst.drill else ""
+    return f"{burst.dimension}|{burst.subject}|{burst.start_ms}{mark}".encode()
 
 
 class Raiser:
-    """Looks for bursts and states those that changed."""
+    """Looks for bursts, of real contacts and of drills, and states those that changed."""
 
     def __init__(
-        self, bursts: Bursts, producer: Producer, partitions: int, clock: Millis = now_ms
+        self, bursts: Bursts, drills: Bursts, producer: Producer, clock: Millis = now_ms
     ) -> None:
         self._bursts = bursts
+        self._drills = drills
         self._producer = producer
-        self._partitions = partitions
         self._clock = clock
         self._due: dict[bytes, Burst] = {}
 
     async def state(self) -> int:
         """Looks once, and returns how many Kafka has taken; what it does not take stays due."""
-        for burst in self._bursts.look(self._clock()):
-            self._due[key_of(burst)] = burst
-        metrics.BURSTS.set(sum(not burst.ended for burst in self._bursts.all()))
+        for bursts, gauge in (
+            (self._bursts, metrics.BURSTS),
+            (self._drills, metrics.DRILL_BURSTS),
+        ):
+            for burst in bursts.look(self._clock()):
+                self._due[key_of(burst)] = burst
+            gauge.set(sum(not burst.ended for burst in bursts.all()))
         now = dict(self._due)
         try:
             await acknowledged(
                 [
-                    await self._producer.send(
-                        BURST,
-                        zlib.crc32(key) % self._partitions,
-                        burst.SerializeToString(),
-                        key=key,
-                    )
+                    await self._producer.send(BURST, _PARTITION, burst.SerializeToString(), key=key)
                     for key, burst in now.items()
                 ]
             )

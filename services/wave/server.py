@@ -12,9 +12,10 @@ from mawja.wave.v1 import events_pb2, service_pb2, service_pb2_grpc
 from services.runtime import rpc
 from services.runtime.errors import Away, Forbidden, Invalid, Violation
 from services.runtime.identity import Caller
-from services.wave.book import Book, TooMany
+from services.wave.book import Book
 from services.wave.bursts import Bursts
 from services.wave.publish import Publisher
+from services.wave.sums import TooMany
 
 # Of one answer: 4 MiB hold some 30,000 levels.
 MOST_LEVELS = 20_000
@@ -31,12 +32,13 @@ class WaveServicer(service_pb2_grpc.WaveServiceServicer):
         book: Book,
         publisher: Publisher,
         bursts: Bursts,
+        drills: Bursts,
         ready: Callable[[], bool],
         ending: asyncio.Event,
     ) -> None:
         self._book = book
         self._publisher = publisher
-        self._bursts = bursts
+        self._bursts = {bursts.drill: bursts, drills.drill: drills}
         self._ready = ready
         self._ending = ending
 
@@ -56,6 +58,7 @@ class WaveServicer(service_pb2_grpc.WaveServiceServicer):
                 request.from_ms,
                 request.until_ms,
                 MOST_LEVELS,
+                drill=request.drill,
             )
         except TooMany:
             raise Invalid(
@@ -78,6 +81,8 @@ class WaveServicer(service_pb2_grpc.WaveServiceServicer):
         self._check_ready()
 
         def wanted(level: events_pb2.Level) -> bool:
+            if level.drill != request.drill:
+                return False
             if only and (level.dimension, level.subject) != (_AGENCY, only):
                 return False
             return not dimension or level.dimension == dimension
@@ -108,7 +113,7 @@ class WaveServicer(service_pb2_grpc.WaveServiceServicer):
         return service_pb2.ListBurstsResponse(
             bursts=[
                 burst
-                for burst in self._bursts.all()
+                for burst in self._bursts[request.drill].all()
                 if not (request.active and burst.ended)
                 and (caller.sees("") or (burst.dimension == _AGENCY and caller.sees(burst.subject)))
             ]

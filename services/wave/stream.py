@@ -27,7 +27,7 @@ import faust
 from faust.app.base import BootStrategy
 from faust.types import TP, StreamT
 
-from services.runtime import log
+from services.runtime import kafka_tls, log
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import Away, MawjaError, Stop
 from services.runtime.own import LogReader, Record
@@ -57,11 +57,13 @@ class _App(faust.App):
 def faust_app(name: str, bootstrap: str, partitions: int, folder: Path) -> faust.App:
     """A Faust app that only follows topics. `name` becomes the name of its consumer group; `folder`
     is where Faust makes folders for tables, of which there are none."""
+    tls = kafka_tls.context()
     return _App(
         name,
         env={},
         broker=[f"kafka://{address}" for address in bootstrap.split(",")],
         broker_client_id=name,
+        broker_credentials=None if tls is None else faust.SSLCredentials(tls),
         datadir=folder,
         autodiscover=False,
         web_enabled=False,

@@ -1,0 +1,1 @@
+"""Proposals: what a coordinator could send when more people than usual reach out."""

@@ -1,0 +1,1 @@
+"""Playbooks that people switch off and on while the centre runs."""

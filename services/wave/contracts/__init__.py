@@ -1,0 +1,1 @@
+"""Whose calls we take: contracts of agencies, how full every queue is, what follows from both."""
