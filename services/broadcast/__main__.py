@@ -4,12 +4,19 @@ from mawja.broadcast.v1 import service_pb2_grpc
 
 from services.broadcast import binds
 from services.broadcast.arrivals import Arrivals
+from services.broadcast.campaigns import wiring
 from services.broadcast.carriers.base import LateAnswer
+from services.broadcast.carriers.hooks import Hooks
+from services.broadcast.carriers.whole import Hooked
 from services.broadcast.desk import Desk
+from services.broadcast.opting import OptOuts
+from services.broadcast.rules.door import Door
+from services.broadcast.rules.links import Links
 from services.broadcast.sender import Sender
 from services.broadcast.server import BroadcastServicer, changes_of
 from services.broadcast.shown import ROOM
 from services.broadcast.worker import PLAN, Partition
+from services.runtime import collecting
 from services.runtime.consume import Worker
 from services.runtime.replies import Replies
 from services.runtime.service import Service, main
@@ -30,6 +37,10 @@ async def build(service: Service) -> None:
     await replies.start()
     service.closing.push_async_callback(replies.stop)
 
+    def fail(error: BaseException) -> None:
+        worker.fail(error)
+
+    part = wiring.add(service, routes, views, sender, fail)
     desk = Desk(
         keyring=service.keyring,
         producer=service.producer,
@@ -40,7 +51,8 @@ async def build(service: Service) -> None:
         view=lambda partition, epoch, everything: PartitionView(
             service.redis, ROOM, partition, epoch, everything
         ),
-        fail=lambda error: worker.fail(error),
+        part=part,
+        fail=fail,
     )
     worker = Worker(
         settings,
@@ -70,15 +82,22 @@ async def build(service: Service) -> None:
         # Stopped after the worker, which waits for the carriers' answers.
         service.closing.push_async_callback(out.carrier.stop)
 
+    opt_outs = OptOuts(service.keyring, service.producer, settings.partitions)
+    called = {n: o.carrier for n, o in sender.outs.items() if isinstance(o.carrier, Hooked)}
+    door = Door(Links(service.keyring), opt_outs.by_link, also=Hooks(called).routes)
+    service.ports["opt-out"] = await door.start(settings.opt_out)
+    service.closing.push_async_callback(door.stop)
+
     tail = Tail(settings, MESSAGE_STATUS, f"{service.replica}-watch", changes_of)
     service.tasks.append(tail.run)
     service_pb2_grpc.add_BroadcastServiceServicer_to_server(
         BroadcastServicer(
-            service.keyring, service.producer, replies, views, tail, settings.partitions
+            service.keyring, service.producer, replies, views, tail, settings.partitions, opt_outs
         ),
         service.server,
     )
-    service.ready.append(views.whole)
+    service.ready.append(views.begun)
+    collecting.seldom()
 
 
 if __name__ == "__main__":

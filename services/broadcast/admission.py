@@ -47,7 +47,8 @@ class Turn:
     """The effects of one call of a partition's `work`."""
 
     sent: list["asyncio.Future[Any]"] = field(default_factory=list)
-    decided: list["asyncio.Future[None]"] = field(default_factory=list)
+    # One future for all that goes into the log together.
+    decided: set["asyncio.Future[None]"] = field(default_factory=set)
     dead: list["asyncio.Future[None]"] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     replies: list[shown.Reply] = field(default_factory=list)
@@ -151,7 +152,7 @@ class Admission:
             reason = route
         if reason:
             state = state_for(reason)
-            turn.decided.append(books.status.put([first_change(queued, state, reason)]))
+            turn.decided.add(books.status.put([first_change(queued, state, reason)]))
             answer.state, answer.reason = state, reason
         elif queued.message_id not in books.lanes:
             headers = [] if traceparent is None else [(trace.HEADER, traceparent.encode())]
@@ -178,7 +179,7 @@ class Admission:
         except Erased:
             return "erased"
         return numbers.obstacle(number) or self._desk.routes.choose(
-            number, queued.language, queued.drill
+            number, queued.language, queued.drill, queued.person
         )
 
     def _parts(self, queued: QueuedMessage, carrier: CarrierSpec) -> tuple[int, str]:
@@ -187,8 +188,9 @@ class Admission:
             text = self._desk.keyring.unseal("text", queued.sealed_text)
             if not text:
                 return 0, "no-text"
-            text = wording.shown(text, queued.drill, carrier.dialect.alphabet)
-            return segments.split(text, alphabet=carrier.dialect.alphabet).part_count, ""
+            wire = carrier.wire
+            text = wording.shown(text, queued.drill, wire.alphabet, wire.national)
+            return wire.split(text).part_count, ""
         except Erased:
             return 0, "erased"
         except segments.TextError:

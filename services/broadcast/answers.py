@@ -9,7 +9,7 @@ from mawja.broadcast.v1.events_pb2 import MessageChange
 
 from services.broadcast import outcome
 from services.broadcast.books import Books
-from services.broadcast.carriers.base import Accepted, LateAnswer
+from services.broadcast.carriers.base import Accepted, LateAnswer, OutMessage
 from services.broadcast.messages import FAILED, UNKNOWN, next_change
 from services.broadcast.receipts import Kept, Receipts
 from services.runtime import metrics
@@ -49,7 +49,9 @@ class Answers:
                 return
             change = next_change(message, UNKNOWN, message.change().reason)
             carrier_ids = list(change.carrier_ids) or [""] * change.parts
-            carrier_ids[part] = answer.outcome.carrier_id
+            whole = isinstance(answer.part, OutMessage)
+            for one in range(change.parts) if whole else (part,):
+                carrier_ids[one] = answer.outcome.carrier_id
             del change.carrier_ids[:]
             change.carrier_ids.extend(carrier_ids)
         else:

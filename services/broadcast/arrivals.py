@@ -3,8 +3,12 @@
 The carrier forgets a delivery once it is acknowledged, so the callbacks return only when Kafka has
 every record of the batch; a failure makes the carrier deliver the batch again. What comes twice is
 harmless: a receipt changes nothing the second time, and an inbound message has the same id.
+
+A message in several parts is kept part by part, with its octets: nothing waits here for the rest,
+since the carrier may bring it only after it was told that we have this one. Intake joins them.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -12,10 +16,13 @@ from mawja.broadcast.v1 import events_pb2
 
 from services.broadcast.carriers.base import InboundMessage, LateAnswer, Receipt, ReceiptState
 from services.broadcast.optout import is_stop
+from services.broadcast.receipts import records_of
+from services.broadcast.split_stops import SplitStops
 from services.runtime import ids, metrics
 from services.runtime.clock import now_ms
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer, acknowledged
+from services.runtime.smpp_text import Concat
 from services.runtime.topics import INBOUND_MESSAGE, OPT_OUT, RECEIPT, Topic, partition_of
 
 SAME_WITHIN_MS = 10 * 60 * 1000
@@ -47,14 +54,15 @@ class Arrivals:
         self._producer = producer
         self._partitions = partitions
         self._on_late = on_late
+        self._split = SplitStops()
 
     async def receipts(self, batch: list[Receipt]) -> None:
         """Keeps receipts. Raises Away when Kafka may not have them all."""
         now = now_ms()
-        records = []
+        of_partitions: dict[int, list[events_pb2.Receipt]] = {}
         for receipt in batch:
             person = self._keyring.person(receipt.recipient)
-            record = events_pb2.Receipt(
+            made = events_pb2.Receipt(
                 carrier=self._name,
                 carrier_id=receipt.carrier_id,
                 state=_STATES[receipt.state],
@@ -63,11 +71,24 @@ class Arrivals:
                 person=person,
                 done_ms=int((receipt.done_at or 0) * 1000),
                 received_ms=now,
+                whole=receipt.whole,
             )
-            records.append((RECEIPT, person, record.SerializeToString()))
-        await self._publish(records)
-        for receipt in batch:
-            metrics.RECEIPTS.labels(self._name, receipt.state.name.lower()).inc()
+            of_partitions.setdefault(partition_of(person, self._partitions), []).append(made)
+        await acknowledged(
+            [
+                await self._producer.send(
+                    # Of one its person is the key, as of everything that is about a person.
+                    RECEIPT,
+                    partition,
+                    record.SerializeToString(),
+                    key=record.person or None,
+                )
+                for partition, some in of_partitions.items()
+                for record in records_of(some)
+            ]
+        )
+        for state, count in Counter(receipt.state for receipt in batch).items():
+            metrics.RECEIPTS.labels(self._name, state.name.lower()).inc(count)
 
     async def inbound(self, batch: list[InboundMessage]) -> None:
         """Keeps messages from people, and takes requests to stop as what they are. Raises Away."""
@@ -76,7 +97,12 @@ class Arrivals:
         stops = 0
         for message in batch:
             person = self._keyring.person(message.sender)
-            stop = message.concat is None and is_stop(message.text or "")
+            place = _place(message)
+            stop = (
+                is_stop(message.text or "")
+                if place is None
+                else self._split.take(message, place, now)
+            )
             if stop:
                 stops += 1
                 records.append((OPT_OUT, person, self._opt_out(person, now)))
@@ -113,7 +139,22 @@ class Arrivals:
             drill=self._declared == "test",
             sealed_number=self._keyring.seal("number", message.sender, now),
             sealed_text=self._keyring.seal("text", message.text or "", now),
+            part=self._part(message, now),
         ).SerializeToString()
+
+    def _part(self, message: InboundMessage, now: int) -> events_pb2.MessagePart | None:
+        place, coded = _place(message), message.coded
+        if place is None:
+            return None
+        return events_pb2.MessagePart(
+            reference=place.reference,
+            total=place.total,
+            sequence=place.sequence,
+            coding=coded.coding,
+            locking=coded.shift.locking,
+            single=coded.shift.single,
+            sealed_octets=self._keyring.seal("octets", coded.octets.decode("latin-1"), now),
+        )
 
     async def _publish(self, records: Sequence[tuple[Topic, bytes, bytes]]) -> None:
         await acknowledged(
@@ -124,3 +165,8 @@ class Arrivals:
                 for topic, person, value in records
             ]
         )
+
+
+def _place(message: InboundMessage) -> Concat | None:
+    """None for a whole message, also one that calls itself the first of one."""
+    return message.concat if message.concat is not None and message.concat.total > 1 else None

@@ -1,8 +1,8 @@
 """What the owner of a partition keeps: its messages, what waits in lanes, who opted out, what is
 still needed of its topics. Deciding goes through `status`, which exists once it has taken over.
 
-Everyone's wish not to be written to holds for every lane. (Overriding it for life-safety needs a
-recorded legal basis, which no request carries yet.)
+Everyone's wish not to be written to holds for every lane. Only a campaign that names a legal basis
+overrides it, where the sending rules say that the basis does.
 """
 
 from collections.abc import Sequence
@@ -76,15 +76,16 @@ class Books:
         """Why a message may not go (any more), whatever its carrier; empty when it may."""
         if queued.expires_ms <= now_ms():
             return "expired"
-        return "opt-out" if queued.person in self.opted_out else ""
+        opted_out = queued.person in self.opted_out and not queued.overrides_opt_out
+        return "opt-out" if opted_out else ""
 
     def end(self, gone: Sequence[Waiting], reason: str) -> None:
-        """Ends messages that the carrier does not have, for `reason`."""
-        if gone:
-            state = state_for(reason)
-            self.status.put(
-                [ending(self.messages, waiting.message, state, reason) for waiting in gone]
-            )
+        """Ends messages that the carrier does not have, for `reason`. One that was to be sent once
+        more stays unknown: the carrier may have it."""
+        state = state_for(reason)
+        ended = [one.message for one in gone if not self.messages.may_be_there(one.message)]
+        if ended:
+            self.status.put([ending(self.messages, one, state, reason) for one in ended])
 
     def has_place(self, message_id: str) -> bool:
         """Whether the message's lane record was read and is not settled."""
@@ -97,7 +98,7 @@ class Books:
 
     def settled(self, change: MessageChange) -> None:
         """The log holds `change`: what has come to its carrier or its end needs no place."""
-        if change.state in FINAL or change.state in WITH_CARRIER:
+        if self._places and (change.state in FINAL or change.state in WITH_CARRIER):
             place = self._places.pop(change.message_id, None)
             if place is not None:
                 self.held[place[0]].release(place[1])

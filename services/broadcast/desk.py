@@ -3,6 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from services.broadcast.books import Books
+from services.broadcast.campaigns.part import Part
+from services.broadcast.campaigns.tally import Tally
 from services.broadcast.routes import Routes
 from services.broadcast.sender import Sender
 from services.runtime.privacy import Keyring
@@ -14,8 +17,8 @@ from services.runtime.views import Views
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Keys, Kafka, carriers and views. `view` makes the view of a partition for an epoch; `fail`
-    ends the process."""
+    """Keys, Kafka, carriers and views. `view` makes the view of a partition for an epoch, `part`
+    the part that it has in campaigns; `fail` ends the process."""
 
     keyring: Keyring
     producer: Producer
@@ -24,4 +27,5 @@ class Desk:
     replies: Replies
     views: Views
     view: Callable[[int, int, Callable[[], Iterable[Item]]], PartitionView]
+    part: Callable[[int, Books, Tally], Part]
     fail: Callable[[BaseException], None]

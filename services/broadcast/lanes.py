@@ -7,7 +7,7 @@ rest: a full lane is not read further, and the other lanes are.
 
 import heapq
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,23 +15,38 @@ from typing import TypeAlias
 from mawja.broadcast.v1 import events_pb2
 from mawja.common.v1 import common_pb2
 
+from services.broadcast.routes import Route
+from services.broadcast.wording import Cut
+
 Lane: TypeAlias = common_pb2.Lane.ValueType
 URGENT, NORMAL, BULK = common_pb2.LANE_URGENT, common_pb2.LANE_NORMAL, common_pb2.LANE_BULK
 LANES: tuple[Lane, ...] = (URGENT, NORMAL, BULK)
 """In the order in which they are served."""
 LIMIT = 5_000
 """Messages of one lane of one partition that are held in memory."""
+_NEVER_MS = 1 << 62
 _WITH_AWAY = 3
 """So many times as many, where carriers that are away keep theirs waiting."""
 
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """One message that waits, the lane topic's offset it was read at, and its carrier's name."""
+    """One message that waits, the lane topic's offset it was read at, and its carrier's name.
+
+    Of a carrier that is not well: `ranks` are the message's routes, once they were looked up,
+    `judged` the version of the shares by which it stays, `tried` the carriers that have refused it,
+    and `shut` those of them that always will. `cut`: the text of a campaign's message, which stands
+    nowhere else, for its carrier.
+    """
 
     message: events_pb2.QueuedMessage
     offset: int
     carrier: str
+    ranks: Sequence[Sequence[Route]] | None = None
+    judged: int = -1
+    tried: frozenset[str] = frozenset()
+    shut: frozenset[str] = frozenset()
+    cut: Cut | None = None
 
 
 class Lanes:
@@ -42,10 +57,16 @@ class Lanes:
         self._here: dict[str, Waiting] = {}
         self._counts: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self._counts_at: Counter[tuple[Lane, str]] = Counter()
+        self._of_campaigns: Counter[tuple[str, Lane, str]] = Counter()
+        self._carriers: set[str] = set()
         self._queues: dict[tuple[Lane, str], deque[Waiting]] = defaultdict(deque)
         # (due, order of entry, who): messages that wait before they are tried again.
         self._later: list[tuple[float, int, Waiting]] = []
         self._entered = 0
+        # Nothing that waits expires before (Unix ms).
+        self._open_ms = _NEVER_MS
+        self.away: AbstractSet[str] = frozenset()
+        """The carriers that have had no bind for a while, as the sender saw them last."""
 
     def __len__(self) -> int:
         return len(self._here)
@@ -64,15 +85,24 @@ class Lanes:
         """How many wait in a lane."""
         return self._counts[lane]
 
-    def full(self, lane: Lane, away: AbstractSet[str] = frozenset()) -> bool:
+    def of_campaigns(self, agency: str, lane: Lane, *, away: bool) -> int:
+        """How many messages of an agency's campaigns wait in a lane: for carriers that are away, or
+        for the others."""
+        return sum(
+            self._of_campaigns[agency, lane, carrier]
+            for carrier in self._carriers
+            if (carrier in self.away) is away
+        )
+
+    def full(self, lane: Lane) -> bool:
         """Whether the lane holds as many as it should. What is added all the same is held.
 
-        The messages of carriers that are `away` don't take the others' places, up to a point.
+        The messages of carriers that are away don't take the others' places, up to a point.
         """
         count = self._counts[lane]
         if count < self._limit or count >= _WITH_AWAY * self._limit:
             return count >= self._limit
-        return count - sum(self._counts_at[lane, carrier] for carrier in away) >= self._limit
+        return count - sum(self._counts_at[lane, carrier] for carrier in self.away) >= self._limit
 
     def add(self, waiting: Waiting) -> bool:
         """Puts a message at the end of its queue; False when it waits already."""
@@ -91,8 +121,12 @@ class Lanes:
         if waiting.message.message_id in self._here:
             return False
         self._here[waiting.message.message_id] = waiting
+        self._open_ms = min(self._open_ms, waiting.message.expires_ms)
         self._counts[waiting.message.lane] += 1
         self._counts_at[waiting.message.lane, waiting.carrier] += 1
+        if waiting.message.campaign_id:
+            self._carriers.add(waiting.carrier)
+            self._of_campaigns[_of(waiting)] += 1
         return True
 
     def wake(self, now_s: float) -> None:
@@ -118,18 +152,53 @@ class Lanes:
         del self._here[waiting.message.message_id]
         self._counts[waiting.message.lane] -= 1
         self._counts_at[waiting.message.lane, waiting.carrier] -= 1
+        if waiting.message.campaign_id:
+            self._of_campaigns[_of(waiting)] -= 1
+
+    def move(self, lane: Lane, carrier: str, to: Callable[[Waiting], str]) -> None:
+        """Goes through a queue: a message for which `to` names another carrier goes to the end of
+        that one's queue."""
+        moving = [
+            (waiting, name)
+            for waiting in self._queues.get((lane, carrier), ())
+            if (name := to(waiting))
+        ]
+        if not moving:
+            return
+        for waiting, name in moving:
+            self._leave(waiting)
+            waiting.carrier = name
+            self._enter(waiting)
+            self._queues[lane, name].append(waiting)
+        self._queues[lane, carrier] = deque(
+            one for one in self._queues[lane, carrier] if one.carrier == carrier
+        )
 
     def expire(self, now_ms: int) -> list[Waiting]:
         """Takes out what has waited until its end."""
+        if now_ms < self._open_ms:
+            return []
         gone = [one for one in self._here.values() if one.message.expires_ms <= now_ms]
         self._remove_all(gone)
+        ends = (one.message.expires_ms for one in self._here.values())
+        self._open_ms = min(ends, default=_NEVER_MS)
         return gone
 
     def remove_people(self, people: AbstractSet[bytes]) -> list[Waiting]:
-        """Takes out the messages to `people`, wherever they stand."""
-        gone = [one for one in self._here.values() if one.message.person in people]
+        """Takes out the messages to `people`, wherever they stand, that they may refuse."""
+        gone = [
+            one
+            for one in self._here.values()
+            if one.message.person in people and not one.message.overrides_opt_out
+        ]
         self._remove_all(gone)
         return gone
+
+    def remove_campaign(self, campaign_id: str) -> None:
+        """Takes out what waits of a campaign: its audience has them still."""
+        self._remove_all(
+            [one for one in self._here.values() if one.message.campaign_id == campaign_id]
+        )
 
     def _remove_all(self, gone: list[Waiting]) -> None:
         for waiting in gone:
@@ -143,6 +212,10 @@ class Lanes:
 
     def _waits(self, waiting: Waiting) -> bool:
         return self._here.get(waiting.message.message_id) is waiting
+
+
+def _of(waiting: Waiting) -> tuple[str, Lane, str]:
+    return waiting.message.agency, waiting.message.lane, waiting.carrier
 
 
 class Held:

@@ -2,7 +2,8 @@
 
 A message is one thing that one person gets once. Its states form a table (`NEXT`): within an
 attempt they only move forward, a new attempt needs proof that the one before reached nobody (the
-claim was given back unused, or the carrier definitely refused), and a final state is never left.
+claim was given back unused, or the carrier definitely refused) or a person's recorded decision, and
+a final state is never left.
 The owner of the partition decides a change with `decide`, which takes it up at once, then appends
 it; `fold` takes up the same change from the log and gives the same result. Readers ignore a change
 that the table forbids, so that no writer's mistake can make a message be sent again. Pure.
@@ -12,6 +13,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from mawja.broadcast.v1 import events_pb2
@@ -43,7 +45,8 @@ NEXT: dict[State, frozenset[State]] = {
     # The same state again: another part's outcome, or a part's id, has become known. UNKNOWN: the
     # receipt that the carrier owes has not come in time.
     SUBMITTED: frozenset({SUBMITTED, UNKNOWN, DELIVERED, FAILED}),
-    UNKNOWN: frozenset({UNKNOWN, DELIVERED, FAILED}),
+    # Claimed only by a decision to send it once more, of which an attempt is made only once.
+    UNKNOWN: frozenset({UNKNOWN, DELIVERED, FAILED, CLAIMED}),
     DELIVERED: frozenset(),
     FAILED: frozenset(),
     SUPPRESSED: frozenset(),
@@ -70,7 +73,7 @@ class Message:
 
     `latest` is its last decided MessageChange, serialised; `durable` the last one that the log is
     known to hold, decided at `durable_ms` (Unix ms), in the record at `offset`. They differ only
-    while an append is under way.
+    while an append is under way. `resend`: by which decision to send it once more, 0 by none.
     """
 
     message_id: str
@@ -80,10 +83,31 @@ class Message:
     durable: bytes = b""
     durable_ms: int = 0
     offset: int = -1
+    resend: int = 0
 
     def change(self) -> MessageChange:
         """A copy of the last decided change."""
         return MessageChange.FromString(self.latest)
+
+    def last(self) -> MessageChange:
+        """The last decided change, for reading only: it is everybody's."""
+        return _read(self.latest)
+
+
+# Who looks for a message and who changes it look at the same change, one after the other.
+@lru_cache(maxsize=1)
+def _read(change: bytes) -> MessageChange:
+    return MessageChange.FromString(change)
+
+
+def follows(state: State, attempt: int, resend: int, change: MessageChange) -> bool:
+    """Whether the table allows `change` to a message in `state` at its `attempt`, made by the
+    decision number `resend` to send it once more (0: by none)."""
+    expected = attempt + 1 if change.state == CLAIMED else attempt
+    if change.state not in NEXT[state] or change.attempt != expected or change.resend < resend:
+        return False
+    # Of one decision one attempt is made.
+    return not (state == UNKNOWN and change.state == CLAIMED and change.resend == resend)
 
 
 class Messages:
@@ -125,6 +149,23 @@ class Messages:
         one for CLAIMED)."""
         return state in NEXT[self.state(message_id)]
 
+    def may_be_there(self, queued: events_pb2.QueuedMessage) -> bool:
+        """Whether the carrier may have it from an attempt before the one that it is queued for: by
+        a decision to send it once more."""
+        message = self._by_id.get(queued.message_id)
+        return bool(queued.resend or (message is not None and message.resend))
+
+    def resendable(self, message_id: str, resend: int, decided_ms: int) -> bool:
+        """Whether the decision number `resend`, made at `decided_ms` (Unix ms), is about the
+        message: it was unknown by then, and no attempt has followed from the decision."""
+        message = self._by_id.get(message_id)
+        return (
+            message is not None
+            and message.state == UNKNOWN
+            and message.resend < resend
+            and 0 < message.durable_ms <= decided_ms
+        )
+
     def decide(self, change: MessageChange) -> Message:
         """Takes up a change of the owner's. Raises Illegal."""
         message = self._apply(change)
@@ -138,11 +179,19 @@ class Messages:
         message = self._apply(change)
         if message is None:
             return False
-        self.written(message, message.latest, decided_ms, offset)
+        self.written(message, message.latest, decided_ms, offset, change)
         return True
 
-    def written(self, message: Message, change: bytes, decided_ms: int, offset: int) -> None:
-        """The log holds `change` (serialised) in the record at `offset`."""
+    def written(
+        self,
+        message: Message,
+        change: bytes,
+        decided_ms: int,
+        offset: int,
+        read: MessageChange | None = None,
+    ) -> None:
+        """The log holds `change` (serialised; `read`: the same, where it is known) in the record at
+        `offset`."""
         message.durable = change
         message.durable_ms = decided_ms
         message.offset = offset
@@ -151,7 +200,7 @@ class Messages:
             message.latest = change
             if message.state in FINAL:
                 self._final.append((decided_ms, message.message_id))
-                written = message.change()
+                written = message.last() if read is None else read
                 self._recognised.extend(
                     (decided_ms, (written.carrier, carrier_id), message)
                     for carrier_id in written.carrier_ids
@@ -163,6 +212,10 @@ class Messages:
         this person's open messages uses."""
         highest = MAX_REFERENCE - parts + 1
         start = int(message_id[:8], 16) + attempt - 1
+        reference = start % highest + 1
+        if parts == 1 and _reference_key(person, reference) not in self._by_reference:
+            # As nearly always.
+            return reference
         for step in range(MAX_REFERENCE):
             reference = (start + step * parts) % highest + 1
             if not any(
@@ -184,7 +237,7 @@ class Messages:
         ended: tuple[Message, int] | None = None
         message = self._by_carrier_id.get((carrier, carrier_id)) if carrier_id else None
         if message is not None:
-            change = message.change()
+            change = message.last()
             # A late answer may have given the part another id than a receipt before it.
             if change.person == person and carrier_id in change.carrier_ids:
                 ended = message, list(change.carrier_ids).index(carrier_id)
@@ -192,7 +245,7 @@ class Messages:
                     return ended
         message = self._by_reference.get(_reference_key(person, reference)) if reference else None
         if message is not None:
-            change = message.change()
+            change = message.last()
             part = reference - change.reference
             known = change.carrier_ids[part] if change.carrier_ids else ""
             # Another id under the same reference is another attempt, long past.
@@ -229,31 +282,29 @@ class Messages:
         message = self._by_id.get(change.message_id)
         before = QUEUED if message is None else message.state
         attempt = 0 if message is None else message.attempt
-        expected = attempt + 1 if change.state == CLAIMED else attempt
-        if change.state not in NEXT[before] or change.attempt != expected:
+        resend = 0 if message is None else message.resend
+        if not follows(before, attempt, resend, change):
             return None
         latest = change.SerializeToString()
         if message is None:
             message = self._by_id[change.message_id] = Message(
-                change.message_id, change.state, change.attempt, latest
+                change.message_id, change.state, change.attempt, latest, resend=change.resend
             )
         else:
+            if before == UNKNOWN and change.state == CLAIMED:
+                # What a carrier still says of the attempt before speaks of no part of this one.
+                self._forget_references(message, message.last())
             message.state, message.attempt, message.latest = change.state, change.attempt, latest
+            message.resend = change.resend
         self._index(message, change)
         return message
 
     def _index(self, message: Message, change: MessageChange) -> None:
         if change.reference:
-            keys = [
-                _reference_key(change.person, change.reference + part)
-                for part in range(change.parts)
-            ]
             if change.state in FINAL or change.state == RELEASED:
-                for key in keys:
-                    if self._by_reference.get(key) is message:
-                        del self._by_reference[key]
+                self._forget_references(message, change)
             elif change.state == CLAIMED:
-                for key in keys:
+                for key in _reference_keys(change):
                     self._by_reference[key] = message
         if change.state == SUBMITTED and change.expires_ms:
             heapq.heappush(self._owed, (change.expires_ms + RECEIPT_WITHIN_MS, change.message_id))
@@ -261,6 +312,11 @@ class Messages:
             for carrier_id in change.carrier_ids:
                 if carrier_id:
                     self._by_carrier_id[change.carrier, carrier_id] = message
+
+    def _forget_references(self, message: Message, change: MessageChange) -> None:
+        for key in _reference_keys(change):
+            if self._by_reference.get(key) is message:
+                del self._by_reference[key]
 
 
 def next_change(message: Message, state: State, reason: str = "") -> MessageChange:
@@ -287,6 +343,10 @@ def first_change(queued: events_pb2.QueuedMessage, state: State, reason: str = "
         agency=queued.agency,
         expires_ms=queued.expires_ms,
         request_hash=queued.request_hash,
+        campaign_id=queued.campaign_id,
+        correction=queued.correction,
+        campaign_kind=queued.campaign_kind,
+        resend=queued.resend,
     )
 
 
@@ -310,6 +370,8 @@ def claim(
     """The next attempt's claim: who calls which carrier, under which reference, until when."""
     message = messages.get(queued.message_id)
     change = first_change(queued, CLAIMED)
+    if message is not None:
+        change.resend = max(change.resend, message.resend)
     change.attempt = 1 if message is None else message.attempt + 1
     change.parts = parts
     change.carrier = carrier
@@ -328,6 +390,12 @@ def lane_name(lane: common_pb2.Lane.ValueType) -> str:
 def state_name(state: State) -> str:
     """E.g. "delivered", for metrics."""
     return events_pb2.MessageState.Name(state).removeprefix("MESSAGE_STATE_").lower()
+
+
+def _reference_keys(change: MessageChange) -> list[bytes]:
+    if change.parts == 1:
+        return [_reference_key(change.person, change.reference)]
+    return [_reference_key(change.person, change.reference + part) for part in range(change.parts)]
 
 
 def _reference_key(person: bytes, reference: int) -> bytes:

@@ -43,7 +43,8 @@ WORDS = (
 _ALEF = str.maketrans({"أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ؤ": "و", "ئ": "ي"})
 _TATWEEL = "\u0640"
 _BETWEEN = re.compile(r"[\s\-_]+")
-_LONGEST = 64
+LONGEST = 64
+"""Characters: a longer text is never a request to stop."""
 
 
 def normal(text: str) -> str:
@@ -65,7 +66,7 @@ def normal(text: str) -> str:
 
 def is_stop(text: str) -> bool:
     """Whether `text`, as a whole, asks us to stop."""
-    return len(text) <= _LONGEST and normal(text) in _NORMAL
+    return len(text) <= LONGEST and normal(text) in _NORMAL
 
 
 def _is_edge(char: str) -> bool:

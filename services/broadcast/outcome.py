@@ -2,14 +2,21 @@
 
 A message is safe to try again only when the carrier has none of its parts. Once it has one, or may
 have one, the message stands or falls with that attempt: a part that was definitely refused for the
-moment is offered again within the same claim, never the others.
+moment is offered again within the same claim, never the others. Another carrier is asked only for
+what was refused as a whole, and for no reason that lies in the message or the number.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from typing import NamedTuple
 
-from services.broadcast.carriers.base import Accepted, Refused, SubmitOutcome, Unknown
-from services.broadcast.carriers.errors import SendError
+from services.broadcast.carriers.base import (
+    Accepted,
+    Refused,
+    SubmitOutcome,
+    Unknown,
+    UnknownReason,
+)
+from services.broadcast.carriers.errors import Fault, SendError
 from services.broadcast.messages import (
     FAILED,
     PART_FAILED,
@@ -20,19 +27,28 @@ from services.broadcast.messages import (
     State,
 )
 
+_ACCEPTED = {Accepted}
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 60.0
 _TOO_FAST_WAIT_S = 1.0
+_PATIENCE = 3
+"""Attempts at a carrier that only wants a slower pace, before another is asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the message becomes. `carrier_ids` and `part_outcomes` are as in MessageChange."""
+class Verdict(NamedTuple):
+    """What the message becomes. `carrier_ids` and `part_outcomes` are as in MessageChange.
+    `elsewhere`: from which attempt on another carrier may be asked instead; 0 for never."""
 
     state: State
     reason: str
     carrier_ids: tuple[str, ...] = ()
     part_outcomes: bytes = b""
+    elsewhere: int = 0
+
+
+def accepted(outcomes: Sequence[SubmitOutcome]) -> bool:
+    """Whether the carrier has all parts, as nearly always: the rest need not be asked then."""
+    return set(map(type, outcomes)) == _ACCEPTED
 
 
 def reason_of(error: SendError) -> str:
@@ -40,9 +56,16 @@ def reason_of(error: SendError) -> str:
     return error.code.replace("_", "-")
 
 
-def throttled(outcomes: Sequence[SubmitOutcome]) -> bool:
+def too_fast(outcomes: Sequence[SubmitOutcome]) -> bool:
     """Whether the carrier asked for a slower pace."""
-    return any(isinstance(one, Refused) and one.error.throttle for one in outcomes)
+    return any(isinstance(one, Refused) and one.error.fault is Fault.PACE for one in outcomes)
+
+
+def throttled(outcomes: Sequence[SubmitOutcome], ill: bool) -> bool:
+    """Whether the carrier should be fed slower: it asked for that, or it is `ill` and failed again.
+    An error now and then, at any pace, is no reason."""
+    refused = [one.error for one in outcomes if isinstance(one, Refused)]
+    return too_fast(outcomes) or (ill and any(error.throttle for error in refused))
 
 
 def once_more(outcomes: Sequence[SubmitOutcome]) -> list[int]:
@@ -57,14 +80,18 @@ def once_more(outcomes: Sequence[SubmitOutcome]) -> list[int]:
 
 def verdict(outcomes: Sequence[SubmitOutcome]) -> Verdict:
     """What the outcomes of a message's parts, in order, make of it."""
+    ids = tuple([one.carrier_id if isinstance(one, Accepted) else "" for one in outcomes])
+    if accepted(outcomes):
+        return Verdict(SUBMITTED, "", ids)
     refused = [one.error for one in outcomes if isinstance(one, Refused)]
     unknown = [one.reason for one in outcomes if isinstance(one, Unknown)]
-    ids = tuple(one.carrier_id if isinstance(one, Accepted) else "" for one in outcomes)
     if len(refused) == len(outcomes):
         final = next((error for error in refused if not error.retry), None)
+        elsewhere = _elsewhere({error.fault for error in refused})
         if final is None:
-            return Verdict(RELEASED, reason_of(refused[0]))
-        return Verdict(FAILED, reason_of(final), part_outcomes=bytes([PART_FAILED] * len(outcomes)))
+            return Verdict(RELEASED, reason_of(refused[0]), elsewhere=elsewhere)
+        failed = bytes([PART_FAILED] * len(outcomes))
+        return Verdict(FAILED, reason_of(final), part_outcomes=failed, elsewhere=elsewhere)
     if refused:
         # The rest is with the carrier and this part never will be: nobody can read the whole.
         return Verdict(
@@ -73,9 +100,28 @@ def verdict(outcomes: Sequence[SubmitOutcome]) -> Verdict:
             ids,
             bytes(PART_FAILED if isinstance(one, Refused) else PART_OPEN for one in outcomes),
         )
-    if unknown:
-        return Verdict(UNKNOWN, unknown[0].value.replace("_", "-"), ids)
-    return Verdict(SUBMITTED, "", ids)
+    return Verdict(UNKNOWN, unknown[0].value.replace("_", "-"), ids)
+
+
+def _elsewhere(faults: Set[Fault]) -> int:
+    if Fault.MESSAGE in faults:
+        return 0
+    return _PATIENCE if Fault.PACE in faults else 1
+
+
+def well(outcomes: Sequence[SubmitOutcome], took_s: float, slow_s: float) -> bool | None:
+    """Whether the outcomes of a message's parts, after `took_s` seconds, speak well of the carrier,
+    of which answers after `slow_s` do not; None: they say nothing of it."""
+    if accepted(outcomes):
+        return took_s <= slow_s
+    faults = {one.error.fault for one in outcomes if isinstance(one, Refused)}
+    unknown = {one.reason for one in outcomes if isinstance(one, Unknown)}
+    if Fault.CARRIER in faults or unknown - {UnknownReason.STOPPED}:
+        return False
+    if Fault.PACE in faults or unknown:
+        # The pace sees to the one; the other was our own stop.
+        return None
+    return took_s <= slow_s
 
 
 def wait_s(attempt: int, too_fast: bool = False) -> float:

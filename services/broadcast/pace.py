@@ -36,6 +36,11 @@ class Bucket:
         """Parts per second now: the agreed rate, or less after throttling."""
         return self.rate * self._share
 
+    def share(self, now_s: float) -> float:
+        """What is left of the agreed rate after throttling, up to 1."""
+        self._flow(now_s)
+        return self._share
+
     def _flow(self, now_s: float) -> None:
         passed = max(0.0, now_s - self._at)
         self._at = max(self._at, now_s)
@@ -55,6 +60,11 @@ class Bucket:
             return False
         self._tokens -= parts
         return True
+
+    def spend(self, parts: int, now_s: float) -> None:
+        """Takes a token for each part of what has gone; a debt is paid before the next."""
+        self._flow(now_s)
+        self._tokens -= parts
 
     def wait_s(self, parts: int, now_s: float) -> float:
         """Seconds until `take` would succeed, if nothing else is taken."""

@@ -7,6 +7,7 @@ its offset until it does; the offset is not committed meanwhile, so that a crash
 """
 
 from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mawja.broadcast.v1 import events_pb2
@@ -27,10 +28,13 @@ from services.broadcast.messages import (
 )
 from services.runtime.errors import Poison
 
+TOGETHER = 200
+"""Most receipts of a record: some 15 kB."""
 PATIENCE_MS = 10 * 60 * 1000
 CAPACITY = 20_000
 """Most receipts of a partition that are kept unmatched; beyond it the oldest is given up."""
 
+_NO_REFERENCE = MAX_REFERENCE + 1
 _OUTCOMES: dict[events_pb2.ReceiptState.ValueType, tuple[int, str]] = {
     events_pb2.RECEIPT_STATE_DELIVERED: (PART_DELIVERED, ""),
     events_pb2.RECEIPT_STATE_EXPIRED: (PART_FAILED, "expired-at-carrier"),
@@ -39,6 +43,26 @@ _OUTCOMES: dict[events_pb2.ReceiptState.ValueType, tuple[int, str]] = {
     events_pb2.RECEIPT_STATE_REJECTED: (PART_FAILED, "rejected-by-carrier"),
 }
 """What ends a part; every other state only says that it is on its way."""
+
+
+def records_of(receipts: Sequence[Receipt]) -> Iterator[Receipt]:
+    """Receipts of one carrier for people of one partition, as they are written: together."""
+    for begin in range(0, len(receipts), TOGETHER):
+        some = receipts[begin : begin + TOGETHER]
+        if len(some) == 1:
+            yield some[0]
+        else:
+            yield Receipt(
+                carrier=some[0].carrier,
+                received_ms=some[0].received_ms,
+                reference=_NO_REFERENCE,
+                receipts=some,
+            )
+
+
+def receipts_in(record: Receipt) -> Sequence[Receipt]:
+    """The receipts that a record holds."""
+    return record.receipts or (record,)
 
 
 @dataclass(slots=True)
@@ -84,7 +108,9 @@ class Receipts:
     def answered(self, message: Message) -> list[Kept]:
         """The receipts that waited for what is now known of `message`; they are let go of, and are
         to be taken again."""
-        change = message.change()
+        if not self._by_key:
+            return []
+        change = message.last()
         keys: list[tuple[str, str | bytes]] = [
             (change.carrier, carrier_id) for carrier_id in change.carrier_ids if carrier_id
         ]
@@ -121,7 +147,8 @@ class Receipts:
         return gone
 
     def _keep(self, receipt: Receipt, offset: int) -> None:
-        kept = Kept(receipt, offset)
+        # Alone: as one of many it would keep all of its record in memory.
+        kept = Kept(Receipt.FromString(receipt.SerializeToString()), offset)
         self._kept.append(kept)
         if receipt.carrier_id:
             self._by_key.setdefault((receipt.carrier, receipt.carrier_id), []).append(kept)
@@ -133,11 +160,13 @@ class Receipts:
         if message.state not in WITH_CARRIER:
             return None
         outcome, reason = _OUTCOMES[receipt.state]
-        before = message.change()
+        before = message.last()
         outcomes = bytearray(before.part_outcomes or bytes(before.parts))
         if outcomes[part] != PART_OPEN:
             return None
-        outcomes[part] = outcome
+        spoken_of = range(before.parts) if receipt.whole else (part,)
+        for one in spoken_of:
+            outcomes[one] = outcome
         state = message.state
         if outcome == PART_FAILED:
             # Without one part nobody can read the whole.
@@ -150,7 +179,8 @@ class Receipts:
         change.part_outcomes = bytes(outcomes)
         if receipt.carrier_id and not (change.carrier_ids and change.carrier_ids[part]):
             ids = list(change.carrier_ids) or [""] * change.parts
-            ids[part] = receipt.carrier_id
+            for one in spoken_of:
+                ids[one] = receipt.carrier_id
             del change.carrier_ids[:]
             change.carrier_ids.extend(ids)
         return change

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from mawja.broadcast.v1 import events_pb2, service_pb2, service_pb2_grpc
 from mawja.common.v1 import common_pb2
 
-from services.broadcast import shown
+from services.broadcast import importing, shown
 from services.broadcast.admission import ANOTHER_BODY
 from services.runtime import ids, rpc, seen
 from services.runtime.clock import now_ms
-from services.runtime.errors import Away, Conflict, Forbidden
-from services.runtime.produce import acknowledged
-from services.runtime.topics import BROADCAST_COMMAND, OPT_OUT, partition_of
+from services.runtime.errors import Conflict, Forbidden
+from services.runtime.topics import BROADCAST_COMMAND, partition_of
 
 if TYPE_CHECKING:
     import grpc
 
+    from services.broadcast.opting import OptOuts
     from services.runtime.own import Record
     from services.runtime.privacy import Keyring
     from services.runtime.produce import Producer
@@ -43,6 +42,7 @@ class BroadcastServicer(service_pb2_grpc.BroadcastServiceServicer):
         views: Views,
         tail: Tail[Changes],
         partitions: int,
+        opt_outs: OptOuts,
     ) -> None:
         self._keyring = keyring
         self._producer = producer
@@ -50,6 +50,7 @@ class BroadcastServicer(service_pb2_grpc.BroadcastServiceServicer):
         self._views = views
         self._tail = tail
         self._partitions = partitions
+        self._opt_outs = opt_outs
 
     async def QueueMessage(
         self,
@@ -91,24 +92,14 @@ class BroadcastServicer(service_pb2_grpc.BroadcastServiceServicer):
                 request_hash=request_hash,
             ),
         )
-        outcome = self._replies.expect(command_id)
-        try:
-            sent = await self._producer.send(
-                BROADCAST_COMMAND,
-                partition_of(person, self._partitions),
-                command.SerializeToString(),
-                key=person,
-            )
-            await acknowledged([sent])
-            # Shielded: a second call with the same request_id waits for the same outcome.
-            async with asyncio.timeout(rpc.time_left_s()):
-                told = await asyncio.shield(outcome)
-        except TimeoutError:
-            raise Away(
-                "the message is recorded but not judged yet; ask again with the same request_id"
-            ) from None
-        finally:
-            self._replies.forget(command_id)
+        told = await self._replies.ask(
+            self._producer,
+            BROADCAST_COMMAND,
+            partition_of(person, self._partitions),
+            command_id,
+            command.SerializeToString(),
+            key=person,
+        )
         if told == ANOTHER_BODY:
             raise _another_body()
         return service_pb2.QueueMessageResponse.FromString(told)
@@ -159,23 +150,20 @@ class BroadcastServicer(service_pb2_grpc.BroadcastServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> service_pb2.OptOutResponse:
         """Records that a person wants no more messages; answers when Kafka has it."""
-        now = now_ms()
-        person = self._keyring.person(request.number)
-        record = events_pb2.OptOut(
-            person=person,
-            opted_out=True,
-            source=events_pb2.OPT_OUT_SOURCE_AGENT,
-            subject=rpc.CALLER.get().subject,
-            recorded_ms=now,
-        )
-        sent = await self._producer.send(
-            OPT_OUT,
-            partition_of(person, self._partitions),
-            record.SerializeToString(),
-            key=person,
-        )
-        await acknowledged([sent])
-        return service_pb2.OptOutResponse(recorded_ms=now)
+        numbers = dict.fromkeys((request.number, *request.other_numbers))
+        recorded_ms = await self._opt_outs.by_agent(numbers, rpc.CALLER.get().subject)
+        return service_pb2.OptOutResponse(recorded_ms=recorded_ms)
+
+    async def ImportOptOuts(
+        self,
+        request_iterator: AsyncIterator[service_pb2.ImportOptOutsRequest],
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> AsyncIterator[service_pb2.ImportOptOutsResponse]:
+        """Records the people of a file; tells bad rows as they are met."""
+        async for told in importing.take(
+            request_iterator, self._opt_outs, rpc.CALLER.get().subject
+        ):
+            yield told
 
 
 def _another_body() -> Conflict:

@@ -1,8 +1,9 @@
 """The view of messages in Redis: what the log holds of each, and the outcomes of commands.
 
-Redis is written behind the log, by a task of its own: nothing that sends waits for it. The offset
-up to which everything has been written stands in Redis too, so that the next owner writes again
-only what came after.
+Redis is written behind the log, by a task of its own: nothing that sends waits for it. Where many
+messages change they are written once a second: most come to their end meanwhile, and are written
+once instead of three times. The offset up to which everything has been written stands in Redis too,
+so that the next owner writes again only what came after.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from mawja.broadcast.v1 import events_pb2, service_pb2
 
 from services.broadcast.messages import Message
+from services.runtime import stop, wire
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import Away
 from services.runtime.replies import Replies
@@ -21,6 +23,8 @@ from services.runtime.views import Views
 ROOM = "broadcast"
 TTL_S = 7 * 24 * 3600
 _GATHER_S = 0.25
+_MANY, _MANY_EVERY_S = 100, 1.0
+"""So many messages that changed are many."""
 _MARK_EVERY_S = 1.0
 
 
@@ -38,7 +42,7 @@ def item(message: Message) -> Item:
     """What the log holds of a message."""
     return Item(
         key_of(message.message_id),
-        _payload(message.durable, message.durable_ms),
+        payload(message.durable, message.durable_ms),
         message.offset,
         ttl_s=TTL_S,
     )
@@ -48,16 +52,18 @@ def queued_item(change: events_pb2.MessageChange, queued_ms: int, epoch: int) ->
     """A message that is only queued. The marker's offset makes it older than every decision."""
     return Item(
         key_of(change.message_id),
-        _payload(change.SerializeToString(), queued_ms),
+        payload(change.SerializeToString(), queued_ms),
         epoch,
         ttl_s=TTL_S,
     )
 
 
-def _payload(change: bytes, changed_ms: int) -> bytes:
-    return service_pb2.GetMessageResponse(
-        message=events_pb2.MessageChange.FromString(change), changed_ms=changed_ms
-    ).SerializeToString()
+def payload(change: bytes, changed_ms: int) -> bytes:
+    """A GetMessageResponse with a serialised MessageChange of `changed_ms` (Unix ms)."""
+    told = service_pb2.GetMessageResponse
+    return wire.messages(told.MESSAGE_FIELD_NUMBER, (change,)) + wire.number(
+        told.CHANGED_MS_FIELD_NUMBER, changed_ms
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,15 @@ class Shown:
         self._arrived = asyncio.Event()
         self._marked_s = 0.0
         self._marked = -1
+        # When messages were written last.
+        self._messages_s = 0.0
+        # Turns of `queued`, and up to which of them Redis has what was told.
+        self._told = self._there = 0
         self._task = asyncio.create_task(self._run())
+
+    def has(self, turn: int) -> bool:
+        """Whether Redis has what was told in a turn of `queued`, whatever came since."""
+        return turn <= self._there
 
     def written(self, messages: Iterable[Message], offset: int) -> None:
         """The log has got changes of `messages`, in the record at `offset`."""
@@ -104,12 +118,15 @@ class Shown:
         self._work.upto = offset
         self._arrived.set()
 
-    def queued(self, items: Iterable[Item], replies: Iterable[Reply]) -> None:
-        """Messages were queued; `replies` are told once these can be seen."""
+    def queued(self, items: Iterable[Item], replies: Iterable[Reply]) -> int:
+        """Messages were queued; `replies` are told once these can be seen. Gives the turn: see
+        `has`."""
+        self._told += 1
         self._work.items += items
         self._work.replies += replies
         if self._work.items or self._work.replies:
             self._arrived.set()
+        return self._told
 
     async def keep(self) -> None:
         """Notices that Redis lost the view while nothing was decided, and writes it again."""
@@ -117,8 +134,7 @@ class Shown:
 
     async def stop(self) -> None:
         """Writes what waits, once, and ends."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await stop.cancelled([self._task])
         await self._write()
 
     async def _run(self) -> None:
@@ -128,20 +144,37 @@ class Shown:
                 if not self._work.replies:
                     await asyncio.sleep(_GATHER_S)
                 self._arrived.clear()
-                await self._write()
-                if not self._view.settled:
+                later = self._later()
+                await self._write(messages=not later)
+                settled = self._view.settled
+                if not settled:
                     # Redis is away: what waits is tried again.
                     await asyncio.sleep(_GATHER_S)
+                # Also when `keep` has written it meanwhile: only a turn here knows that it stands.
+                if later or not settled:
                     self._arrived.set()
         except Exception as error:
             self._fail(error)
 
-    async def _write(self) -> None:
-        work, self._work = self._work, _Work()
+    def _later(self) -> bool:
+        """Whether messages wait to be written with those that change by then."""
+        now_s = monotonic_s()
+        if len(self._work.messages) >= _MANY and now_s - self._messages_s < _MANY_EVERY_S:
+            return True
+        self._messages_s = now_s
+        return False
+
+    async def _write(self, messages: bool = True) -> None:
+        work, self._work, told = self._work, _Work(), self._told
+        if not messages:
+            self._work.messages, work.messages = work.messages, {}
+            self._work.upto, work.upto = work.upto, -1
         upto = max(work.upto, self._marked)
         await self._view.put([*work.items, *map(item, work.messages.values())])
         for reply in work.replies:
             await self._replies.tell(reply.channel, reply.command_id, reply.outcome)
+        if self._view.settled:
+            self._there = told
         if not self._view.settled:
             # Not marked before it is written: the mark of a later turn covers this one.
             self._work.upto = max(self._work.upto, upto)

@@ -10,10 +10,12 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mawja.broadcast.v1.events_pb2 import MessageChange, StatusRecord
 
 from services.broadcast.messages import Message, Messages
+from services.runtime import wire
 from services.runtime.clock import now_ms
 from services.runtime.errors import Stop
 from services.runtime.own import Entry, OwnedLog
@@ -22,13 +24,19 @@ LINGER_S = 0.02
 _CHANGES_PER_RECORD = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(NamedTuple):
     """One change as it was decided: the message it belongs to, and the change serialised."""
 
     message: Message
     change: MessageChange
     serialised: bytes
+
+
+def record_of(changes: Iterable[bytes], decided_ms: int) -> bytes:
+    """A StatusRecord of serialised changes, decided at `decided_ms` (Unix ms)."""
+    return wire.messages(StatusRecord.CHANGES_FIELD_NUMBER, changes) + wire.number(
+        StatusRecord.DECIDED_MS_FIELD_NUMBER, decided_ms
+    )
 
 
 Written = Callable[[Sequence[Decided], int, int], None]
@@ -124,11 +132,7 @@ class StatusLog:
             for start in range(0, len(batch.changes), _CHANGES_PER_RECORD)
         ]
         entries = [
-            Entry(
-                StatusRecord(
-                    changes=[one.change for one in chunk], decided_ms=batch.decided_ms
-                ).SerializeToString()
-            )
+            Entry(record_of((one.serialised for one in chunk), batch.decided_ms))
             for chunk in chunks
         ]
         try:
@@ -136,7 +140,7 @@ class StatusLog:
             for index, chunk in enumerate(chunks):
                 for one in chunk:
                     self._messages.written(
-                        one.message, one.serialised, batch.decided_ms, offset + index
+                        one.message, one.serialised, batch.decided_ms, offset + index, one.change
                     )
                 self._written(chunk, batch.decided_ms, offset + index)
         except Exception as error:

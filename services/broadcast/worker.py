@@ -16,14 +16,18 @@ from services.broadcast import shown
 from services.broadcast.admission import Admission, Turn
 from services.broadcast.answers import Answers
 from services.broadcast.books import LANE_TOPICS, Books
+from services.broadcast.campaigns.tally import Tally
 from services.broadcast.carriers.base import LateAnswer
 from services.broadcast.desk import Desk
 from services.broadcast.lanes import LANES, Lane, Waiting
 from services.broadcast.messages import UNKNOWN, State, lane_name, next_change, state_name
-from services.broadcast.sender import Out
+from services.broadcast.receipts import receipts_in
+from services.broadcast.rerouting import Rerouting
+from services.broadcast.sender import LOOKED_UP, Out
 from services.broadcast.sending import Sending
 from services.broadcast.status_log import Decided, StatusLog
-from services.runtime import metrics
+from services.broadcast.tracing import Traces
+from services.runtime import metrics, stop, trace
 from services.runtime.clock import now_ms
 from services.runtime.errors import Poison
 from services.runtime.letters import source_of
@@ -50,7 +54,7 @@ PLAN = Plan(
     tables=(OPT_OUT,),
 )
 
-_SWEEP_S = 1.0
+_SWEEP_S = 0.5
 _YIELD_EVERY = 100
 
 
@@ -62,7 +66,19 @@ class Partition:
         self._desk = desk
         self._books = Books()
         self._answers = Answers(self._books)
-        self._sending = Sending(desk.keyring, self._books, self._answers, desk.fail)
+        self._tally = Tally()
+        # By campaign, the turn in which its counts were given to the view.
+        self._counts_told: dict[str, int] = {}
+        self._part = desk.part(context.partition, self._books, self._tally)
+        self._rerouting = Rerouting(desk.keyring, desk.routes, desk.sender.shares)
+        self._sending = Sending(
+            desk.keyring,
+            self._books,
+            self._answers,
+            self._rerouting,
+            self._part.held_back,
+            desk.fail,
+        )
         self._started = False
         self._stopping = False
         self._admission: Admission
@@ -78,7 +94,8 @@ class Partition:
             return
         status = events_pb2.StatusRecord.FromString(record.value or b"")
         for change in status.changes:
-            self._books.messages.fold(change, status.decided_ms, record.offset)
+            if self._books.messages.fold(change, status.decided_ms, record.offset):
+                self._part.folded(change, status.decided_ms)
 
     def resume(self, topic: str) -> tuple[int, int]:
         """Reading goes on at the committed offset; doing a record twice changes nothing."""
@@ -90,6 +107,7 @@ class Partition:
         since_ms = now_ms()
         messages.forget(since_ms)
         log = self._context.logs[MESSAGE_STATUS.name]
+        self._traces = Traces()
         self._admission = Admission(desk, self._books, number, log.epoch, since_ms)
         upto = await shown.written_up_to(desk.views, number)
         view = desk.view(number, log.epoch, self._everything)
@@ -109,6 +127,7 @@ class Partition:
             await asyncio.shield(self._books.status.put(orphans, hurry=True))
         self._sweeping = asyncio.create_task(self._sweep())
         self._started = True
+        self._part.start(self._counts_shown)
         desk.sender.add(self)
 
     def _everything(self) -> Iterator[Item]:
@@ -121,6 +140,7 @@ class Partition:
         for waiting in self._books.lanes:
             if messages.get(waiting.message.message_id) is None:
                 yield self._admission.queued_item(waiting.message)
+        yield from self._tally.items(self._context.partition, list(self._tally.campaigns))
 
     # --- giving up -------------------------------------------------------------------------------
 
@@ -131,9 +151,9 @@ class Partition:
         if not self._started:
             return
         self._desk.sender.remove(self)
-        self._sweeping.cancel()
+        await self._part.stop()
+        await stop.cancelled([self._sweeping])
         await self._sending.drain()
-        await asyncio.gather(self._sweeping, return_exceptions=True)
         await self._books.status.close()
         await self._shown.stop()
 
@@ -142,7 +162,7 @@ class Partition:
     def wants(self, topic: str) -> bool:
         """A lane whose memory is full is read no further; the others are."""
         lane = _LANE_OF.get(topic)
-        return lane is None or not self._books.lanes.full(lane, self._desk.sender.away)
+        return lane is None or not self._books.lanes.full(lane)
 
     def committable(self, topic: str, offset: int) -> int:
         """Lanes: up to the first message that is not settled. Receipts: up to the first that
@@ -180,12 +200,13 @@ class Partition:
                 )
             )
         elif source in _LANE_OF:
+            traceparent = trace.of(record.headers)
+            if traceparent is not None:
+                queued = events_pb2.QueuedMessage.FromString(value)
+                self._traces.begin(queued.message_id, traceparent)
             self._admission.lane(record, turn)
         elif source == RECEIPT.name:
-            receipt = events_pb2.Receipt.FromString(value)
-            decided = self._answers.receive(receipt, record.offset)
-            if decided is not None:
-                turn.decided.append(decided)
+            await self._receipts(events_pb2.Receipt.FromString(value), record.offset, turn)
         elif source == OPT_OUT.name:
             person = self._books.take_opt_out(record)
             if person is not None:
@@ -196,6 +217,34 @@ class Partition:
             command = events_pb2.BroadcastCommand.FromString(value)
             await self._admission.command(command, turn)
 
+    async def _receipts(self, record: events_pb2.Receipt, offset: int, turn: Turn) -> None:
+        """Takes the receipts of the record at `offset`; one that is damaged keeps back no other.
+        Raises Poison."""
+        damaged: Poison | None = None
+        for receipt in receipts_in(record):
+            try:
+                decided = self._answers.receive(receipt, offset)
+            except Poison as error:
+                damaged = error
+                continue
+            if decided is not None:
+                turn.decided.add(decided)
+        if record.receipts:
+            await asyncio.sleep(0)
+        if damaged is not None:
+            raise damaged
+
+    def _show_counts(self) -> None:
+        changed, self._tally.changed = self._tally.changed, set()
+        if changed:
+            turn = self._shown.queued(self._tally.items(self._context.partition, changed), ())
+            self._counts_told.update(dict.fromkeys(changed, turn))
+
+    def _counts_shown(self, campaign_id: str) -> bool:
+        """Whether the view has the counts of a campaign as they are now."""
+        told = self._counts_told.get(campaign_id, 0)
+        return campaign_id not in self._tally.changed and self._shown.has(told)
+
     async def _sweep(self) -> None:
         try:
             while True:
@@ -204,6 +253,7 @@ class Partition:
                 self._books.end(self._books.lanes.expire(now), "expired")
                 self._answers.sweep(now)
                 self._books.messages.forget(now)
+                self._show_counts()
                 await self._shown.keep()
         except Exception as error:
             self._desk.fail(error)
@@ -214,20 +264,44 @@ class Partition:
         """Messages of a lane that wait in memory."""
         return self._books.lanes.count(lane)
 
+    def waits(self, lane: Lane, carrier: str) -> bool:
+        """Whether a queue has a message."""
+        return self._books.lanes.first(lane, carrier) is not None
+
     def wake(self, now_s: float) -> None:
         """Brings back what was put off until now."""
+        self._books.lanes.away = self._desk.sender.away
+        self._rerouting.left = LOOKED_UP
         self._books.lanes.wake(now_s)
 
     def next_due(self, lane: Lane, carrier: str) -> Waiting | None:
         """The next message of a queue that may go."""
-        lanes = self._books.lanes
+        lanes, rerouting = self._books.lanes, self._rerouting
         while (waiting := lanes.first(lane, carrier)) is not None:
+            if self._part.held_back(waiting.message):
+                # Its audience has it still.
+                lanes.take(lane, carrier)
+                continue
             reason = self._books.forbidden(waiting.message)
-            if not reason:
+            if reason:
+                lanes.take(lane, carrier)
+                self._books.end([waiting], reason)
+            elif rerouting.settled(waiting):
                 return waiting
-            lanes.take(lane, carrier)
-            self._books.end([waiting], reason)
+            elif rerouting.left <= 0:
+                # In the next round: whether it may go here has to be looked up.
+                return None
+            elif other := rerouting.better(waiting):
+                lanes.take(lane, carrier)
+                waiting.carrier = other
+                lanes.add(waiting)
         return None
+
+    def reroute(self, lane: Lane, carrier: str, most: int) -> int:
+        """Gives messages of a queue to other carriers, where its own is not well."""
+        self._rerouting.left = most
+        self._books.lanes.move(lane, carrier, self._rerouting.better)
+        return most - self._rerouting.left
 
     def take(self, lane: Lane, carrier: str) -> Waiting:
         """Takes out the message that `next_due` gave."""
@@ -246,9 +320,12 @@ class Partition:
 
     def _written(self, decided: Sequence[Decided], decided_ms: int, offset: int) -> None:
         self._shown.written([one.message for one in decided], offset)
+        self._tally.through = offset
         for one in decided:
+            self._part.written(one.change, decided_ms)
             _MESSAGES.inc(one.change.lane, one.change.state)
             self._books.settled(one.change)
+            self._traces.changed(one.change)
 
 
 class _Counted:

@@ -17,7 +17,8 @@ class SmppConfig:
     ``window`` is the most unanswered submits on one of the ``binds``. ``write_within_s`` bounds
     the wait for room where a call gives no ``write_by``. ``inbox_limit`` is the most deliveries
     held unacknowledged; beyond it the carrier is asked to try again later.
-    ``status_errors`` overrides the table of statuses (vendor codes). ``tls`` None is plain TCP.
+    ``status_errors`` overrides the table of statuses (vendor codes). ``tls`` None is plain TCP;
+    ``tls_name`` is the name that its certificate must have, if not the host's.
     """
 
     name: str
@@ -40,6 +41,7 @@ class SmppConfig:
     dialect: Dialect = field(default_factory=Dialect)
     status_errors: Mapping[int, SendError] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
+    tls_name: str = ""
 
     def __post_init__(self) -> None:
         if self.declared not in ("test", "live"):

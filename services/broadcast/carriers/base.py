@@ -2,21 +2,21 @@
 
 A submit has exactly three outcomes, and the difference is the whole point: ``Accepted`` (the
 carrier has it), ``Refused`` (it certainly has not) and ``Unknown`` (it may have: never send it
-again blindly). Receipts and inbound messages come in batches through callbacks; the carrier is
-told it may forget them only after the callback returned.
+again blindly). Some carriers take SMS parts (``Carrier``), others whole messages and do the rest
+themselves (``whole.Messenger``). Receipts and inbound messages come in batches through callbacks;
+the carrier is told it may forget them only after the callback returned.
 """
 
 import enum
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from services.broadcast.carriers.errors import SendError
-from services.runtime.smpp_text import Alphabet, Concat
+from services.runtime.smpp_text import Alphabet, Coded, Concat
 
 
-@dataclass(frozen=True, slots=True)
-class OutPart:
+class OutPart(NamedTuple):
     """One SMS part to send.
 
     ``destination`` is E.164 with its plus; ``sender`` an alphanumeric id, a short code or E.164.
@@ -34,6 +34,27 @@ class OutPart:
     reference: int
     drill: bool
     registered_delivery: bool = True
+    not_after: float | None = None
+    validity_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutMessage:
+    """A whole message to send, for a carrier without parts.
+
+    ``key`` is of the message and its attempt, and of nothing else: a carrier that is asked twice
+    under one key does it once. ``language`` is BCP 47; ``parts`` what the text takes as SMS. The
+    other fields are as in ``OutPart``; ``reference`` stands for all the parts.
+    """
+
+    key: str
+    destination: str
+    sender: str
+    text: str
+    language: str
+    parts: int
+    reference: int
+    drill: bool
     not_after: float | None = None
     validity_s: int | None = None
 
@@ -59,6 +80,10 @@ class UnknownReason(enum.Enum):
     TIMEOUT = "timeout"
     BIND_LOST = "bind_lost"
     STOPPED = "stopped"
+    SERVER_ERROR = "server_error"
+    """It was answered, and not whether it was taken."""
+    NO_ID = "no_id"
+    """It was answered as if taken, but not in the carrier's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +114,9 @@ class ReceiptState(enum.Enum):
         return self not in (ReceiptState.ENROUTE, ReceiptState.ACCEPTED, ReceiptState.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """A delivery receipt for one part. It may come early, late, several times, in any order.
+class Receipt(NamedTuple):
+    """A delivery receipt for one part, or for all of a message if ``whole``. It may come early,
+    late, several times, in any order.
 
     ``carrier_id`` is normalised (empty if the receipt has none), ``recipient`` the phone it is
     about, E.164 with its plus where it is a number. ``error`` is the carrier's own code.
@@ -104,14 +129,15 @@ class Receipt:
     done_at: float | None
     recipient: str
     reference: int | None
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class InboundMessage:
     """One SMS part that a person sent to us.
 
-    ``text`` is this part's alone (None if binary). A longer message comes as several with one
-    ``concat.reference``; join their ``payload`` (``smpp_text.join_payloads``), not their texts.
+    ``coded`` is what this part says (its text is None if binary). A longer message comes as several
+    with one ``concat.reference``; join their ``coded`` (``smpp_text.join_coded``), not their texts.
     ``identity`` is what makes this part itself: equal for a redelivery of it. With ``carrier_id``
     empty it holds only number and content, so the caller adds the time window in which an equal
     text counts as a redelivery. It is personal: put it through a keyed hash, never use it as is.
@@ -122,27 +148,42 @@ class InboundMessage:
     payload: bytes
     data_coding: int
     udhi: bool
-    text: str | None
+    coded: Coded
     concat: Concat | None
     carrier_id: str
     identity: bytes
 
+    @property
+    def text(self) -> str | None:
+        """What it says; of a part, read alone."""
+        return self.coded.text
+
 
 @dataclass(frozen=True, slots=True)
 class LateAnswer:
-    """The carrier's answer to a part whose outcome had already been given as ``Unknown``."""
+    """The carrier's answer to a part (or a whole message) whose outcome had already been given as
+    ``Unknown``."""
 
-    part: OutPart
+    part: OutPart | OutMessage
     outcome: Accepted | Refused
 
 
+OnOutcomes = Callable[[list[SubmitOutcome]], None]
+"""Told what became of parts, in their order."""
 OnReceipts = Callable[[list[Receipt]], Awaitable[None]]
 OnInbound = Callable[[list[InboundMessage]], Awaitable[None]]
 OnLate = Callable[[list[LateAnswer]], Awaitable[None]]
 
 
+class Offered(Protocol):
+    """Parts that a carrier was given."""
+
+    def cancel(self) -> object:
+        """Writes nothing further of them, and tells nobody what becomes of them."""
+
+
 class Carrier(Protocol):
-    """A way out to phones."""
+    """A way out to phones that takes parts."""
 
     @property
     def name(self) -> str:
@@ -184,3 +225,9 @@ class Carrier(Protocol):
         ``write_by`` (``time.monotonic()`` seconds) is ``Refused(NOT_SENT)``: that is how an aged
         claim is released instead of used. A cancelled call writes nothing further.
         """
+
+    def submit_then(
+        self, parts: Sequence[OutPart], then: OnOutcomes, *, write_by: float
+    ) -> Offered:
+        """``submit_many`` of one part at least, for who gives very many messages: ``then`` is
+        called with the outcomes once none is missing, maybe before this returns."""

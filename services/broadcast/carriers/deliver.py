@@ -7,10 +7,12 @@ it a receipt is the carrier's own mark, never the text: a person may write anyth
 
 import datetime
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+import phonenumbers
 from smpp34 import DeliverSm
 
 from services.broadcast.carriers.base import InboundMessage, Receipt, ReceiptState
@@ -26,14 +28,20 @@ class Dialect:
 
     ``id_format``: how a message id in the submit's answer becomes the one in the receipt's text
     (a ``receipted_message_id`` parameter has the answer's form, SMPP 5.3.2.12).
-    ``alphabet``: what ``data_coding`` 0 means. ``utc_offset_min``: zone of dates in receipts.
+    ``alphabet``: what ``data_coding`` 0 means. ``data_coding_1``: what 1 does in what people write;
+    IA5 by the standard, but some programs (node-smpp) write septets under it.
+    ``utc_offset_min``: zone of dates in receipts.
     ``inbound_id_tag``: the optional parameter with the id of an inbound message.
+    ``country``: ISO 3166 code of the country whose numbers it writes without their country code;
+    "": it writes none so.
     """
 
     id_format: IdFormat = "same"
     alphabet: Alphabet = Alphabet.GSM7
+    data_coding_1: Alphabet = Alphabet.ASCII
     utc_offset_min: int = 0
     inbound_id_tag: int = smpp.TAG_RECEIPTED_MESSAGE_ID
+    country: str = ""
 
     def answer_id(self, raw: str) -> str:
         """Normal form of an id as the submit's answer writes it."""
@@ -56,6 +64,7 @@ def _normal(raw: str, base: int) -> str:
 
 _FIELD = re.compile(r"\b(id|sub|dlvrd|submit date|done date|stat|err):(\S*)", re.I)
 _TEXT = re.compile(r"\btext:", re.I)
+_ID_FIRST = re.compile(r"id:(\S*)\s", re.I)
 _STATES = {
     "ENROUTE": ReceiptState.ENROUTE,
     "DELIVRD": ReceiptState.DELIVERED,
@@ -89,12 +98,7 @@ def read(message: DeliverSm, dialect: Dialect) -> Receipt | InboundMessage:
 def _receipt(
     message: DeliverSm, payload: bytes, tlvs: dict[int, bytes], dialect: Dialect
 ) -> Receipt:
-    text = payload.decode("latin-1")
-    cut = _TEXT.search(text)
-    fields = {
-        match[1].lower(): match[2]
-        for match in _FIELD.finditer(text[: cut.start()] if cut else text)
-    }
+    fields = _fields(payload.decode("latin-1"))
     if smpp.TAG_RECEIPTED_MESSAGE_ID in tlvs:
         carrier_id = dialect.answer_id(tlvs[smpp.TAG_RECEIPTED_MESSAGE_ID].decode("latin-1"))
     else:
@@ -108,19 +112,34 @@ def _receipt(
         state=state,
         error=fields.get("err", ""),
         done_at=_done_at(fields.get("done date", ""), dialect.utc_offset_min),
-        recipient=_address(message.source_addr, message.source_addr_ton),
+        recipient=_person(message.source_addr, message.source_addr_ton, dialect.country),
         reference=_short(tlvs.get(smpp.TAG_USER_MESSAGE_REFERENCE)),
     )
+
+
+def _fields(text: str) -> Mapping[str, str]:
+    cut = _TEXT.search(text)
+    head = text[: cut.start()] if cut else text
+    first = _ID_FIRST.match(head)
+    return {"id": first[1], **_read(head[first.end() :])} if first else _read(head)
+
+
+# Behind the id, receipts of the same minute say the same.
+@lru_cache(maxsize=1024)
+def _read(head: str) -> Mapping[str, str]:
+    return {match[1].lower(): match[2] for match in _FIELD.finditer(head)}
 
 
 def _inbound(
     message: DeliverSm, payload: bytes, tlvs: dict[int, bytes], dialect: Dialect
 ) -> InboundMessage:
     udhi = bool(message.esm_class & smpp.ESM_UDHI)
-    decoded = decode_payload(payload, message.data_coding, udhi, dialect.alphabet)
+    decoded = decode_payload(
+        payload, message.data_coding, udhi, dialect.alphabet, dialect.data_coding_1
+    )
     concat = decoded.concat or _sar(tlvs)
-    sender = _address(message.source_addr, message.source_addr_ton)
-    destination = _address(message.destination_addr, message.dest_addr_ton)
+    sender = _person(message.source_addr, message.source_addr_ton, dialect.country)
+    destination = _international(message.destination_addr, message.dest_addr_ton)
     carrier_id = tlvs.get(dialect.inbound_id_tag, b"").decode("latin-1").strip(" \0")
     place = f"{concat.reference}/{concat.total}/{concat.sequence}" if concat else ""
     head = (carrier_id, sender, destination, str(message.data_coding), place)
@@ -130,7 +149,7 @@ def _inbound(
         payload=payload,
         data_coding=message.data_coding,
         udhi=udhi,
-        text=decoded.text,
+        coded=decoded.coded,
         concat=concat,
         carrier_id=carrier_id,
         identity="\0".join(head).encode("utf-8", "replace") + b"\0" + payload,
@@ -150,12 +169,47 @@ def _short(value: bytes | None) -> int | None:
     return int.from_bytes(value, "big") if value is not None and len(value) == 2 else None
 
 
-_TON_INTERNATIONAL = 1
+_TON_INTERNATIONAL, _TON_NATIONAL = 1, 2
+_LONGEST_SHORT_CODE = 8
 
 
-def _address(raw: str, ton: int) -> str:
-    if raw.isascii() and raw.isdigit() and (ton == _TON_INTERNATIONAL or len(raw) > 8):
+def lacks_country(number: str) -> bool:
+    """Whether a read number is no short code, and still without its country code."""
+    return number.isascii() and number.isdigit() and len(number) > _LONGEST_SHORT_CODE
+
+
+# A person's parts and receipts come together.
+@lru_cache(maxsize=4096)
+def _person(raw: str, ton: int, country: str) -> str:
+    """E.164 wherever that can be known: a number in another form would be another person, whose
+    request to stop holds for nobody and whose receipt finds no message."""
+    if country and raw.isascii() and raw.isdigit():
+        national = "" if ton == _TON_INTERNATIONAL and raw[0] != "0" else _national(raw, country)
+        if national:
+            return national
+    return _international(raw, ton)
+
+
+def _national(raw: str, country: str) -> str:
+    try:
+        number = phonenumbers.parse(raw, country)
+    except phonenumbers.NumberParseException:
+        return ""
+    if not phonenumbers.is_valid_number_for_region(number, country):
+        return ""
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _international(raw: str, ton: int) -> str:
+    if not (raw.isascii() and raw.isdigit()):
+        return raw
+    if raw.startswith("00") and len(raw) > _LONGEST_SHORT_CODE:
         return "+" + raw.removeprefix("00")
+    # No country code begins with 0 (E.164): it is a trunk prefix, whatever the type says.
+    if raw.startswith("0") or ton == _TON_NATIONAL:
+        return raw
+    if ton == _TON_INTERNATIONAL or len(raw) > _LONGEST_SHORT_CODE:
+        return "+" + raw
     return raw
 
 

@@ -84,8 +84,9 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are not asyncio.Transport by class, only by what they do.
         self._transport = transport = cast(asyncio.Transport, transport)
-        # Parts wait in the queue, where they can still be released, not in the transport.
-        transport.set_write_buffer_limits(high=0)
+        # Parts wait in the queue, where they can still be released, not in the transport. Not 0: a
+        # transport over TLS would call an empty buffer full, and never call it empty again.
+        transport.set_write_buffer_limits(high=1)
         config = self._carrier.config
         body = smpp.bind_body(config.system_id, config.password, config.system_type)
         self.write(smpp.pdu(smpp.BIND_TRANSCEIVER, 0, self.next_sequence(), body))

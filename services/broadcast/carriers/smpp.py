@@ -24,6 +24,7 @@ from services.broadcast.carriers.base import (
     LateAnswer,
     OnInbound,
     OnLate,
+    OnOutcomes,
     OnReceipts,
     OutPart,
     Receipt,
@@ -32,7 +33,7 @@ from services.broadcast.carriers.base import (
     Unknown,
 )
 from services.broadcast.carriers.courier import Courier
-from services.broadcast.carriers.deliver import read
+from services.broadcast.carriers.deliver import lacks_country, read
 from services.broadcast.carriers.errors import SendError, error_of
 from services.broadcast.carriers.link import BindFailed, Link, Sent
 from services.broadcast.carriers.submit import Batch, Waiting, encode
@@ -62,6 +63,7 @@ class SmppCarrier:
         self._receipts: Courier[Receipt] | None = None
         self._inbound: Courier[InboundMessage] | None = None
         self._late: Courier[LateAnswer] | None = None
+        self._said_country = False
 
     @property
     def name(self) -> str:
@@ -132,13 +134,26 @@ class SmppCarrier:
     async def submit_many(
         self, parts: Sequence[OutPart], *, write_by: float | None = None
     ) -> list[SubmitOutcome]:
-        if not self._keepers:
-            raise RuntimeError(f"carrier {self.name} is not started")
         if not parts:
             return []
         if write_by is None:
             write_by = time.monotonic() + self.config.write_within_s
-        batch = Batch(parts, write_by, asyncio.get_running_loop().create_future())
+        done: asyncio.Future[list[SubmitOutcome]] = asyncio.get_running_loop().create_future()
+
+        def then(outcomes: list[SubmitOutcome]) -> None:
+            if not done.done():  # the caller was cancelled
+                done.set_result(outcomes)
+
+        offered = self.submit_then(parts, then, write_by=write_by)
+        try:
+            return await done
+        finally:
+            offered.cancel()
+
+    def submit_then(self, parts: Sequence[OutPart], then: OnOutcomes, *, write_by: float) -> Batch:
+        if not self._keepers:
+            raise RuntimeError(f"carrier {self.name} is not started")
+        batch = Batch(len(parts), write_by, then)
         for index, part in enumerate(parts):
             waiting = Waiting(batch, index, part)
             if part.drill and self.declared != "test":
@@ -148,8 +163,7 @@ class SmppCarrier:
             else:
                 self._queue.append(waiting)
         self.wake()
-        await batch.done
-        return batch.result()
+        return batch
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -174,7 +188,7 @@ class SmppCarrier:
         ready: list[tuple[Waiting, int, bytes]] = []
         while self._queue and len(ready) < room:
             waiting = self._queue.popleft()
-            if waiting.batch.done.done():  # the caller was cancelled
+            if waiting.batch.over:  # cancelled
                 continue
             sequence = link.next_sequence()
             encoded = encode(waiting.part, sequence)
@@ -239,6 +253,7 @@ class SmppCarrier:
                         config.host,
                         config.port,
                         ssl=config.tls,
+                        server_hostname=(config.tls_name or config.host) if config.tls else None,
                     )
                     await link.ready
                 bound_at = time.monotonic()
@@ -305,6 +320,7 @@ class SmppCarrier:
             link.answer_delivery(frame.sequence, status)
 
         event = read(message, self.config.dialect)
+        self._heed(event.recipient if isinstance(event, Receipt) else event.sender)
         if isinstance(event, Receipt):
             assert self._receipts is not None, "a link comes after the start"
             self.counters.receipts += 1
@@ -313,6 +329,16 @@ class SmppCarrier:
             assert self._inbound is not None, "a link comes after the start"
             self.counters.inbound += 1
             self._inbound.put(event, reply)
+
+    def _heed(self, number: str) -> None:
+        if self._said_country or not lacks_country(number):
+            return
+        self._said_country = True
+        _log.warning(
+            "carrier %s brings numbers without their country code: whose they are is not known, "
+            "and a STOP of theirs holds for nobody; say its country in MAWJA_CARRIERS",
+            self.name,
+        )
 
 
 def _no_reply(_status: int) -> None:

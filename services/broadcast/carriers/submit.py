@@ -1,12 +1,16 @@
 """A part on its way into ``submit_sm``: the call it belongs to, and its octets."""
 
-import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import smpp34
 
-from services.broadcast.carriers.base import OutPart, SubmitOutcome
+from services.broadcast.carriers.base import (
+    OnOutcomes,
+    OutPart,
+    SubmitOutcome,
+    Unknown,
+    UnknownReason,
+)
 from services.broadcast.carriers.errors import SendError
 from services.runtime import smpp, smpp_time
 
@@ -14,29 +18,31 @@ _TON_UNKNOWN, _TON_INTERNATIONAL, _TON_ALPHANUMERIC = 0, 1, 5
 _NPI_UNKNOWN, _NPI_E164 = 0, 1
 _MAX_DIGITS = 20
 _MAX_ALPHANUMERIC = 11
+_NONE_YET = Unknown(UnknownReason.STOPPED)
 
 
 class Batch:
-    """The outcomes of one ``submit_many``; done when none is missing."""
+    """Parts that belong together, and their outcomes: ``then`` is told when none is missing."""
 
-    __slots__ = ("_left", "_outcomes", "done", "write_by")
+    __slots__ = ("_left", "_outcomes", "_then", "over", "write_by")
 
-    def __init__(
-        self, parts: Sequence[OutPart], write_by: float, done: "asyncio.Future[None]"
-    ) -> None:
-        self._outcomes: list[SubmitOutcome | None] = [None] * len(parts)
-        self._left = len(parts)
+    def __init__(self, count: int, write_by: float, then: OnOutcomes) -> None:
+        self._outcomes: list[SubmitOutcome] = [_NONE_YET] * count
+        self._left = count
+        self._then = then
         self.write_by = write_by
-        self.done = done
+        self.over = False
+        """Nothing more is to be written of it."""
 
     def settle(self, index: int, outcome: SubmitOutcome) -> None:
         self._outcomes[index] = outcome
         self._left -= 1
-        if not self._left and not self.done.done():
-            self.done.set_result(None)
+        if not self._left and not self.over:
+            self.over = True
+            self._then(self._outcomes)
 
-    def result(self) -> list[SubmitOutcome]:
-        return [outcome for outcome in self._outcomes if outcome is not None]
+    def cancel(self) -> None:
+        self.over = True
 
 
 @dataclass(slots=True)

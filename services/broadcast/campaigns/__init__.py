@@ -1,0 +1,1 @@
+"""Campaigns: who decides what about them, and what becomes of each recipient."""
