@@ -1,0 +1,1 @@
+"""Reports: how well people were served, and papers of campaigns and surges."""

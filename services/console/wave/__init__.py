@@ -1,0 +1,1 @@
+"""The wave: what is happening now, on one page."""
