@@ -50,6 +50,8 @@ _DISPOSITIONS = {
 }
 # Steps due within this time are sent together: a timer for each would cost more than the step.
 _TICK_S = 0.005
+_TURN_S = 0.5
+"""Steps may be minutes apart; whoever ends it does not wait for the next one."""
 
 
 def contact(step: Submit, source: str, start_ms: int) -> service_pb2.Contact:
@@ -98,6 +100,14 @@ def truth(step: Submit) -> Truth:
     """What the ledger holds the contact against."""
     identity = None if step.shared_number or step.organisation else step.number
     return Truth(identity, step.person, step.need)
+
+
+async def _until(due_s: float, stopping: Callable[[], bool]) -> None:
+    while True:
+        left_s = due_s - monotonic_s()
+        if left_s <= _TICK_S or stopping():
+            return
+        await asyncio.sleep(min(left_s, _TURN_S))
 
 
 @dataclass(slots=True)
@@ -150,9 +160,7 @@ class Driver:
         sent.started_s = start = monotonic_s()
         for step in steps:
             due = start + step.at / self._compression
-            now = monotonic_s()
-            if due - now > _TICK_S:
-                await asyncio.sleep(due - now)
+            await _until(due, stopping)
             sent.behind_s = max(0.0, monotonic_s() - due)
             if stopping():
                 break

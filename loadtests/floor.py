@@ -15,8 +15,8 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-from loadtests.erlang import agents_for
 from loadtests.shapes import Profile, Shape
+from services.runtime.erlang import agents_for
 
 T = TypeVar("T")
 

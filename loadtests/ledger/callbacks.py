@@ -11,6 +11,22 @@ from loadtests.ledger.columns import Numbers, key_of
 
 # How far the clocks of a telephone system and of a channel may lie apart.
 _CLOCKS_MS = 1_000
+_FINAL = frozenset(
+    {
+        outreach_pb2.CALLBACK_STATE_WITHDRAWN,
+        outreach_pb2.CALLBACK_STATE_COMPLETED,
+        outreach_pb2.CALLBACK_STATE_GIVEN_UP,
+    }
+)
+STATES = {
+    outreach_pb2.CALLBACK_STATE_DUE: "due",
+    outreach_pb2.CALLBACK_STATE_CLAIMED: "claimed",
+    outreach_pb2.CALLBACK_STATE_LATER: "waiting for later",
+    outreach_pb2.CALLBACK_STATE_COMPLETED: "completed",
+    outreach_pb2.CALLBACK_STATE_GIVEN_UP: "given up",
+    outreach_pb2.CALLBACK_STATE_WITHDRAWN: "withdrawn",
+}
+"""Every callback is in exactly one of these."""
 
 
 class CallbackBook:
@@ -35,6 +51,8 @@ class CallbackBook:
             self._place_ms.append(0)
         if callback.version != self._version[number] + 1:
             self._broken["decisions on a callback are missing, or stand twice"] += 1
+        if self.state[number] in _FINAL:
+            self._broken["decisions on a callback come after its end"] += 1
         self.state[number] = callback.state
         self._case[number] = self._cases.number(callback.case_id)
         self._version[number] = callback.version

@@ -18,20 +18,23 @@ _OPENED = dedup_pb2.CASE_CHANGE_OPENED
 _LINKED = dedup_pb2.CASE_CHANGE_LINKED
 _SPLIT = dedup_pb2.CASE_CHANGE_SPLIT
 # Decisions that change their case, and so raise its version by one.
-_CHANGING = frozenset(
+CHANGING = frozenset(
     {
         _OPENED,
         _LINKED,
         dedup_pb2.CASE_CHANGE_CALL,
         dedup_pb2.CASE_CHANGE_ASSIGNED,
+        dedup_pb2.CASE_CHANGE_TRIAGED,
         dedup_pb2.CASE_CHANGE_RESOLVED,
         dedup_pb2.CASE_CHANGE_REOPENED,
         dedup_pb2.CASE_CHANGE_NOTED,
         dedup_pb2.CASE_CHANGE_MERGED,
         dedup_pb2.CASE_CHANGE_SPLIT,
         dedup_pb2.CASE_CHANGE_HEARD,
+        dedup_pb2.CASE_CHANGE_ASKED,
     }
 )
+"""Each of them makes the case another: its version goes up by one."""
 
 
 class ContactBook:
@@ -102,7 +105,7 @@ class ContactBook:
         case = self._stated(decision.case, change, new=change == _OPENED)
         if decision.HasField("other"):
             other = self._stated(decision.other, change, new=change == _SPLIT)
-            if change in _CHANGING:
+            if change in CHANGING:
                 source, to = (case, other) if change == _SPLIT else (other, case)
                 self._move(decision.moved, source, to)
         if change in (_OPENED, _LINKED):
@@ -115,9 +118,9 @@ class ContactBook:
         cases = self._cases
         case = cases.number(stated.case_id)
         cases.decided[case] = 1
-        if stated.version != cases.version[case] + (change in _CHANGING):
+        if stated.version != cases.version[case] + (change in CHANGING):
             self._broken["decisions on a case are missing, or stand twice"] += 1
-        if change not in _CHANGING:
+        if change not in CHANGING:
             return case
         cases.version[case] = stated.version
         cases.contacts[case] = stated.contacts

@@ -1,4 +1,8 @@
-"""What was asked for, by outreach or by hand, and what broadcast says became of each message."""
+"""What was asked for, by outreach, by hand or for a campaign, and what broadcast says became of it.
+
+What a campaign asks for stands in no topic of its own: its messages are known by their ids, which
+follow from campaign and person.
+"""
 
 from array import array
 from collections import Counter
@@ -11,6 +15,7 @@ from loadtests.ledger.account import Account, Messages, Problems
 from loadtests.ledger.cases import Cases
 from loadtests.ledger.columns import NONE, Names, Numbers, Places, key_of
 from loadtests.ledger.letters import Letters
+from services.runtime import ids
 from services.runtime.own import Record
 
 State: TypeAlias = broadcast_pb2.MessageState.ValueType
@@ -56,7 +61,8 @@ BY_HAND_LONG_AGO = 4
 IN_LANE = 8
 _ASKED_AS_DRILL = 16
 _LOST_DRILL_MARK = 32
-_WANTED = BY_OUTREACH | BY_HAND | BY_HAND_LONG_AGO
+BY_CAMPAIGN = 64
+_WANTED = BY_OUTREACH | BY_HAND | BY_HAND_LONG_AGO | BY_CAMPAIGN
 _LONGEST_VALID_MS = 7 * 24 * 3600 * 1000
 """How long after it was queued by hand a message can still be sent."""
 _NOTHING_KEPT = 2**63 - 1
@@ -157,6 +163,8 @@ class MessageBook:
         """Broadcast decided."""
         for change in status.changes:
             number = self._number(change.message_id)
+            if change.campaign_id and not self.flags[number] & BY_CAMPAIGN:
+                self._campaigns(number, change, status.decided_ms)
             before = self.state[number]
             self._entered[change.state] += change.state != before
             attempt = self._attempt[number] + (change.state == CLAIMED)
@@ -170,6 +178,12 @@ class MessageBook:
                 # A change that may not follow counts for no reader.
                 self._partition[number] = partition
                 self._change(number, change, status.decided_ms)
+
+    def _campaigns(self, number: int, change: broadcast_pb2.MessageChange, at_ms: int) -> None:
+        """A message that says that it is a campaign's, if that is so."""
+        what = "campaign-correction" if change.correction else "campaign-message"
+        if ids.derive(what, change.campaign_id, change.person.hex()) == change.message_id:
+            self._asked(number, BY_CAMPAIGN, change.drill, at_ms, None)
 
     def _change(self, number: int, change: broadcast_pb2.MessageChange, at_ms: int) -> None:
         if change.state != self.state[number]:

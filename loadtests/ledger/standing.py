@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mawja.outreach.v1 import events_pb2 as outreach_pb2
-
+from loadtests.ledger.callbacks import STATES
 from loadtests.ledger.ledger import Ledger
 from loadtests.ledger.messages import (
     BY_HAND,
@@ -74,8 +73,7 @@ def standing(ledger: Ledger, at_ms: int) -> Standing:
     _contacts(found, ledger, at_ms)
     _messages(found, ledger, at_ms)
     states = Counter(ledger.callbacks.state)
-    due = states[outreach_pb2.CALLBACK_STATE_DUE]
-    found.callbacks = {"due": due, "withdrawn": states.total() - due}
+    found.callbacks = {name: states[state] for state, name in STATES.items()}
     return found
 
 

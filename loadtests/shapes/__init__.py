@@ -23,10 +23,10 @@ FOLDER = Path(__file__).parent
 
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)([dhms]))")
-_TIME_HEADERS = frozenset(
+TIME_HEADERS = frozenset(
     {"datetime", "time", "timestamp", "date", "start", "starttime", "interval", "period", "ds", "t"}
 )
-_COUNT_HEADERS = frozenset(
+COUNT_HEADERS = frozenset(
     {"calls", "count", "volume", "arrivals", "contacts", "offered", "n", "y", "callvolume"}
 )
 
@@ -239,29 +239,11 @@ def _even_edges(bins: int) -> tuple[float, ...]:
 def read_arrivals(path: Path | str) -> Shape:
     """A shape from a CSV of counts per interval, such as `DateTime,Calls`.
 
-    Columns are found by their names, whatever their case, order and delimiter (`,` `;` tab).
-    Times are ISO 8601, all with or all without a zone, or plain seconds, in rising order; the
-    interval is the most common step, and gaps are times without calls. Counts may be fractions.
-    Its `calls` is the sum and its duration the span of the file; scale it as needed.
-    Raises `ShapeError` naming the line and column of the first thing that can't be used.
+    See `read_counts` for the file; gaps are times without calls. Its `calls` is the sum and its
+    duration the span of the file; scale it as needed. Raises `ShapeError`.
     """
     path = Path(path)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            head = lines.readline()
-            lines.seek(0)
-            delimiter = max(",;\t", key=head.count)
-            times, counts = _rows(csv.reader(lines, delimiter=delimiter), path.name)
-    except OSError as wrong:
-        raise ShapeError(f"{path}: can't be read: {wrong.strerror}") from None
-    except UnicodeDecodeError as wrong:
-        raise ShapeError(f"{path.name}: is not UTF-8 text ({wrong.reason})") from None
-    except csv.Error as wrong:
-        raise ShapeError(f"{path.name}: is not CSV ({wrong})") from None
-    steps: dict[float, int] = {}
-    for a, b in pairwise(times):
-        steps[b - a] = steps.get(b - a, 0) + 1
-    step = min(steps, key=lambda s: (-steps[s], s))
+    times, counts, step = read_counts(path)
     span = times[-1] - times[0] + step
     edges, weights = [0.0], []
     for i, (start, count) in enumerate(zip(times, counts, strict=True)):
@@ -284,13 +266,39 @@ def read_arrivals(path: Path | str) -> Shape:
     )
 
 
+def read_counts(path: Path) -> tuple[list[float], list[float], float]:
+    """Times (Unix seconds, or plain ones), counts, and the interval in seconds, of a CSV.
+
+    Columns are found by their names, whatever their case, order and delimiter (`,` `;` tab).
+    Times are ISO 8601, all with or all without a zone, or plain seconds, in rising order; the
+    interval is the most common step. Counts may be fractions. Raises `ShapeError` naming the line
+    and column of the first thing that can't be used.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            head = lines.readline()
+            lines.seek(0)
+            delimiter = max(",;\t", key=head.count)
+            times, counts = _rows(csv.reader(lines, delimiter=delimiter), path.name)
+    except OSError as wrong:
+        raise ShapeError(f"{path}: can't be read: {wrong.strerror}") from None
+    except UnicodeDecodeError as wrong:
+        raise ShapeError(f"{path.name}: is not UTF-8 text ({wrong.reason})") from None
+    except csv.Error as wrong:
+        raise ShapeError(f"{path.name}: is not CSV ({wrong})") from None
+    steps: dict[float, int] = {}
+    for a, b in pairwise(times):
+        steps[b - a] = steps.get(b - a, 0) + 1
+    return times, counts, min(steps, key=lambda s: (-steps[s], s))
+
+
 def _rows(reader: Any, name: str) -> tuple[list[float], list[float]]:
     header = next(reader, None)
     if not header:
         raise ShapeError(f"{name}: is empty; it needs a header such as DateTime,Calls")
     plain = [re.sub(r"[^a-z]", "", h.lower()) for h in header]
-    time_at = _column(plain, _TIME_HEADERS, header, "time", name)
-    count_at = _column(plain, _COUNT_HEADERS, header, "count", name)
+    time_at = _column(plain, TIME_HEADERS, header, "time", name)
+    count_at = _column(plain, COUNT_HEADERS, header, "count", name)
     times: list[float] = []
     counts: list[float] = []
     zoned: bool | None = None
@@ -300,7 +308,7 @@ def _rows(reader: Any, name: str) -> tuple[list[float], list[float]]:
         where = f"{name} line {reader.line_num}"
         if len(row) <= max(time_at, count_at):
             raise ShapeError(f"{where}: has {len(row)} columns, the header has {len(header)}")
-        at, has_zone = _time(row[time_at].strip(), f"{where}, column {header[time_at]}")
+        at, has_zone = time_of(row[time_at].strip(), f"{where}, column {header[time_at]}")
         if zoned is not None and has_zone is not zoned:
             raise ShapeError(f"{where}, column {header[time_at]}: some times have a zone, some not")
         zoned = has_zone
@@ -329,7 +337,9 @@ def _column(
     raise ShapeError(f"{name} line 1: no {what} column among ({seen}); name it one of {wanted}")
 
 
-def _time(text: str, where: str) -> tuple[float, bool | None]:
+def time_of(text: str, where: str) -> tuple[float, bool | None]:
+    """Seconds of a time of a file, and whether it names its zone (None: plain seconds). `where`
+    names line and column in errors."""
     try:
         value = float(text)
         if math.isfinite(value):

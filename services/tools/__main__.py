@@ -1,6 +1,7 @@
 """The `mawja` command: what a person types. Every command explains itself with --help."""
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -13,16 +14,26 @@ import typer
 from rich.table import Table
 
 from services.local.doctor import checks
-from services.local.parts import running
 from services.local.progress import Progress
 from services.local.system import make_keys, token
-from services.runtime.config import VARIABLES
-from services.runtime.errors import MawjaError
+from services.runtime.config import CONSOLE_VARIABLES, VARIABLES
 from services.runtime.identity import Role
-from services.tools import dlq, rebuild
+from services.tools import announce, callbacks, dlq, processes, rebuild
+from services.tools.afteraction.command import app as report_app
+from services.tools.audit.command import app as audit_app
+from services.tools.campaigns.commands import app as campaign_app
+from services.tools.cdr.command import app as import_app
+from services.tools.contracts.command import app as contracts_app
+from services.tools.drills import command as drills
 from services.tools.local import home_folder
+from services.tools.planner import command as planner
+from services.tools.playbooks import app as playbook_app
+from services.tools.practice.command import app as practice_app
+from services.tools.proposals.command import app as proposal_app
+from services.tools.scorecards import command as scorecards
 from services.tools.screen import console
 from services.tools.told import told
+from services.tools.users import app as users_app
 
 app = typer.Typer(
     name="mawja",
@@ -38,7 +49,24 @@ Home = Annotated[
 
 
 app.add_typer(dlq.app)
+app.add_typer(campaign_app)
+app.add_typer(callbacks.app)
+app.add_typer(announce.app)
+app.add_typer(proposal_app)
+app.add_typer(drills.app)
+app.add_typer(practice_app)
+app.add_typer(import_app)
+app.add_typer(contracts_app)
+app.add_typer(playbook_app)
+app.add_typer(report_app)
+app.add_typer(audit_app)
+app.add_typer(users_app)
 app.command("rebuild")(rebuild.command)
+app.command("pid")(processes.command)
+app.command("down")(processes.down)
+app.command("plan")(planner.plan)
+app.command("scorecard")(scorecards.command)
+app.command("calibrate")(planner.calibrate)
 
 
 def _errors() -> contextlib.AbstractContextManager[None]:
@@ -158,15 +186,25 @@ def up(
     profile: Annotated[
         str, typer.Option(help="How the SMS centre behaves: default, slow, hostile, or a file.")
     ] = "default",
+    console_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the console's pages; 0: any free one.")
+    ] = 7090,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Prometheus too, if it is installed.")
+    ] = False,
     home: Home = None,
 ) -> None:
     """Start Kafka, Valkey, the SMS centre and every service, and keep them up until Ctrl-C.
 
-    Prints where everything listens and a token to try it with.
+    Prints where everything listens and how to make a token to try it with. Every run begins empty:
+    nothing of an earlier one in this folder is kept. Services read the files of your own that
+    MAWJA_RULES (playbooks), MAWJA_KNOWLEDGE, MAWJA_CATALOGUE, MAWJA_AGENTS, MAWJA_CALLS_BACK,
+    MAWJA_PROPOSALS, MAWJA_CONTRACTS and MAWJA_SENDING_RULES name.
     """
     with _errors():
+        from services.local import watching
         from services.local.system import ROOMS
-        from services.tools.local import make_parts, make_system, write_addresses
+        from services.tools import local
 
         wanted: dict[str, int] = {}
         for one in replicas or []:
@@ -176,6 +214,8 @@ def up(
                     f"--replicas takes ROOM=1..8, ROOM one of {', '.join(ROOMS)}"
                 )
             wanted[room] = int(count)
+        if watch:
+            watching.installed()
         folder = home_folder(home)
         stopped = False
 
@@ -183,41 +223,34 @@ def up(
             nonlocal stopped
             stopped = True
 
-        with make_parts(folder, brokers=brokers, profile=profile, progress=Progress()) as parts:
-            system = make_system(parts, wanted)
+        with local.make_parts(
+            folder, brokers=brokers, profile=profile, progress=Progress()
+        ) as parts:
+            system = local.make_system(parts, wanted, profile=profile, console=console_port)
+            users = Path(system.env["MAWJA_CONSOLE_USERS"])
+            passwords = local.make_users(users)
+            beside = watching.Beside(system)
             try:
                 system.start()
                 signal.signal(signal.SIGTERM, stop)
-                addresses = write_addresses(system)
+                addresses = local.write_addresses(system)
                 console().print_json(addresses.read_text())
                 print(f"\naddresses: {addresses}\nlogs: {system.logs}")
-                print("try it: mawja token --role coordinator\nstop it: Ctrl-C, or mawja down")
+                print(local.sign_in_told(system, users, passwords))
+                if watch:
+                    print(beside.start())
+                print("\ntry it: mawja token --role coordinator\nstop it: Ctrl-C, or mawja down")
                 while not stopped:
+                    processes.write(system)
                     time.sleep(0.5)
-                    parts.check()
+                    for told in parts.tend():
+                        print(told, flush=True)
                     for name in system.crashes:
                         print(f"{name} ended and was started again; see {system.logs}")
                     system.crashes.clear()
             finally:
+                beside.stop()
                 system.stop()
-
-
-@app.command()
-def down(home: Home = None) -> None:
-    """Stop what `mawja up` (or a surge) started in this folder."""
-    with _errors():
-        folder = home_folder(home)
-        place = running(folder)
-        if place is None:
-            print(f"nothing runs in {folder}")
-            return
-        os.kill(place.pid, signal.SIGTERM)
-        deadline = time.monotonic() + 90
-        while running(folder) is not None:
-            if time.monotonic() > deadline:
-                raise MawjaError(f"process {place.pid} did not stop within 90 s; end it yourself")
-            time.sleep(0.2)
-        print("stopped")
 
 
 @app.command()
@@ -232,7 +265,7 @@ def doctor(
     if settings:
         for column in ("variable", "default", "meaning"):
             table.add_column(column)
-        for variable in VARIABLES:
+        for variable in (*VARIABLES, *CONSOLE_VARIABLES):
             table.add_row(variable.name, variable.default or "–", variable.meaning)
         console().print(table)
         return
@@ -349,6 +382,10 @@ def bench(
 
 def main() -> None:
     """The command's entry."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without Arabic letters shows others for them; no answer is lost for it.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app()
 
 

@@ -69,6 +69,9 @@ def line(balance: Balance) -> str:
     )
 
 
+_ALWAYS = ("due", "withdrawn")
+
+
 def _buckets(
     title: str,
     buckets: Mapping[str, Bucket],
@@ -104,8 +107,8 @@ def _others(balance: Balance) -> Table:
     ages = [f"{count:,} {name}" for name, count in standing.unknown_for.items() if count]
     if ages:
         table.add_row("unknown for", "", ", ".join(ages))
-    due, withdrawn = standing.callbacks["due"], standing.callbacks["withdrawn"]
-    table.add_row("callbacks", f"{due + withdrawn:,}", f"{due:,} due, {withdrawn:,} withdrawn")
+    states = [f"{n:,} {name}" for name, n in standing.callbacks.items() if n or name in _ALWAYS]
+    table.add_row("callbacks", f"{sum(standing.callbacks.values()):,}", ", ".join(states))
     letters = ", ".join(f"{count:,} of {room}" for room, count in standing.dead_letters.items())
     table.add_row("dead letters", f"{sum(standing.dead_letters.values()):,}", letters)
     if standing.unreadable:

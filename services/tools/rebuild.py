@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from services.intake import index
 from services.local.progress import Progress
-from services.runtime import rebuild, store
+from services.runtime import kafka_tls, rebuild, store
 from services.runtime.clock import monotonic_s, now_ms
 from services.runtime.config import Settings
 from services.runtime.errors import Away, ConfigError, NotInState
@@ -79,7 +79,7 @@ def _ask(rooms: Sequence[str]) -> None:
 def check_owners(kafka: str, rooms: Sequence[str]) -> None:
     """Raises NotInState when a room has no process that would write its view again; Away."""
     try:
-        admin = KafkaAdminClient(bootstrap_servers=kafka)
+        admin = KafkaAdminClient(bootstrap_servers=kafka, **kafka_tls.options())
         try:
             groups = admin.describe_groups([GROUPS.get(room, room) for room in rooms])
         finally:

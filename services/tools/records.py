@@ -10,18 +10,26 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
 from google.protobuf.message import DecodeError, Message
+from mawja.audit.v1 import events_pb2 as audit
+from mawja.broadcast.v1 import audiences_pb2 as audiences
+from mawja.broadcast.v1 import campaigns_pb2 as campaigns
 from mawja.broadcast.v1 import events_pb2 as broadcast
 from mawja.common.v1 import common_pb2 as common
 from mawja.dedup.v1 import events_pb2 as dedup
 from mawja.dedup.v1 import incidents_pb2 as incidents
 from mawja.dedup.v1 import needs_pb2 as needs
 from mawja.intake.v1 import events_pb2 as intake
+from mawja.outreach.v1 import announcements_pb2 as announcements
+from mawja.outreach.v1 import commands_pb2 as asked
 from mawja.outreach.v1 import events_pb2 as outreach
+from mawja.outreach.v1 import playbooks_pb2 as playbooks
+from mawja.outreach.v1 import proposals_pb2 as proposed
+from mawja.wave.v1 import contracts_pb2 as contracts
 from mawja.wave.v1 import events_pb2 as wave
 
 from services.runtime import topics
 from services.runtime.errors import ConfigError, Poison
-from services.runtime.topics import DEAD_LETTERS, partition_of
+from services.runtime.topics import AUDITS, DEAD_LETTERS, partition_of
 
 _EVENTS: dict[topics.Topic, type[Message]] = {
     topics.CONTACT_ACCEPTED: intake.ContactAccepted,
@@ -34,6 +42,13 @@ _EVENTS: dict[topics.Topic, type[Message]] = {
     topics.INCIDENT_COMMAND: incidents.IncidentCommand,
     topics.MESSAGE_REQUESTED: outreach.MessageRequested,
     topics.CALLBACK: outreach.Callback,
+    topics.OUTREACH_COMMAND: asked.OutreachCommand,
+    topics.PROPOSAL: proposed.Proposal,
+    topics.PROPOSAL_COMMAND: proposed.ProposalCommand,
+    topics.WATCH: outreach.Watch,
+    topics.CASE_REQUEST: dedup.CaseCommand,
+    topics.ANNOUNCEMENT: announcements.Announcement,
+    topics.PLAYBOOK_SWITCH: playbooks.PlaybookSwitch,
     topics.QUEUED_URGENT: broadcast.QueuedMessage,
     topics.QUEUED_NORMAL: broadcast.QueuedMessage,
     topics.QUEUED_BULK: broadcast.QueuedMessage,
@@ -41,13 +56,21 @@ _EVENTS: dict[topics.Topic, type[Message]] = {
     topics.RECEIPT: broadcast.Receipt,
     topics.INBOUND_MESSAGE: broadcast.InboundMessage,
     topics.OPT_OUT: broadcast.OptOut,
+    topics.SUBSCRIPTION: audiences.Subscription,
     topics.BROADCAST_COMMAND: broadcast.BroadcastCommand,
+    topics.CAMPAIGN: campaigns.CampaignDecision,
+    topics.CAMPAIGN_COMMAND: campaigns.CampaignCommand,
+    topics.AUDIENCE: campaigns.AudienceSlice,
     topics.LEVEL: wave.Level,
     topics.BURST: wave.Burst,
+    topics.QUEUE_STATE: contracts.QueueState,
+    topics.CALL_DECISION: contracts.CallDecision,
 }
 EVENTS: Mapping[str, type[Message]] = {
     **{topic.name: event for topic, event in _EVENTS.items()},
     **{topic.name: common.DeadLetter for topic in DEAD_LETTERS.values()},
+    **{one.notes.name: audit.AuditNote for one in AUDITS.values()},
+    **{one.chain.name: audit.AuditRecord for one in AUDITS.values()},
 }
 """The message that each topic carries."""
 _SEALED = "sealed_"
@@ -74,7 +97,9 @@ def shown(message: Message, unseal: Unseal | None = None) -> dict[str, Any]:
     said = MessageToDict(message, preserving_proto_field_name=True)
     for field, value in message.ListFields():
         if field.message_type is not None:
-            # Maps are not used in events.
+            if field.message_type.GetOptions().map_entry:
+                # Counts and amounts by name: nothing in a map is sealed.
+                continue
             if field.is_repeated:
                 said[field.name] = [shown(element, unseal) for element in value]
             else:

@@ -1,9 +1,12 @@
 """How the commands lay out what they tell, for a terminal or for a pipe."""
 
+import json
 import os
 import sys
 from collections.abc import Iterable
 
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +19,12 @@ def console() -> Console:
     says otherwise."""
     fixed = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Console(width=None if fixed else _WIDE)
+
+
+def show_answer(message: Message) -> None:
+    """Prints an answer for a program as JSON, its fields named as the contract names them."""
+    told = MessageToDict(message, preserving_proto_field_name=True)
+    print(json.dumps(told, indent=2, ensure_ascii=False))
 
 
 def figures(title: str, name_width: int) -> Table:

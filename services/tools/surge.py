@@ -245,13 +245,13 @@ def _hear_carrier(order: Order, ledger: Ledger) -> None:
 
 
 async def _levels(system: System) -> wave_events.Level | None:
-    """The service levels of the whole surge, as wave has them."""
+    """The service levels of the whole surge, which is a drill, as wave has them."""
     metadata = rpc.bearer(token(system.keys, "surge", Role.AUDITOR))
     async with rpc.channel(system.target("wave")) as channel:
         stub = wave_grpc.WaveServiceStub(channel)
         try:
             answer = await stub.GetLevels(
-                wave_pb2.GetLevelsRequest(dimension=wave_events.DIMENSION_ALL),
+                wave_pb2.GetLevelsRequest(dimension=wave_events.DIMENSION_ALL, drill=True),
                 metadata=metadata,
                 timeout=10,
             )

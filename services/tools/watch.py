@@ -10,7 +10,15 @@ _SAMPLE = re.compile(r"^([a-z_:]+)(?:\{(.*)\})? ([0-9.eE+-]+)$")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 # Effects of outreach that are not messages.
-_CALLBACK_STEPS = ("callback-due", "callback-changed", "callback-withdrawn")
+_CALLBACK_STEPS = (
+    "callback-due",
+    "callback-changed",
+    "callback-withdrawn",
+    "callback-claimed",
+    "callback-later",
+    "callback-completed",
+    "callback-not-reached",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
 from services.local.parts import running
+from services.runtime import kafka_tls
 from services.runtime.config import Settings
 from services.runtime.errors import Away, ConfigError
 from services.runtime.topics import CASE
@@ -61,7 +62,7 @@ _OTHERS = frozenset({"MAWJA_DEAD_LETTER_LIMIT"})
 def _partitions(kafka: str) -> int:
     # Of the system itself: the environment of a command may say another number.
     try:
-        consumer = KafkaConsumer(bootstrap_servers=kafka)
+        consumer = KafkaConsumer(bootstrap_servers=kafka, **kafka_tls.options())
         try:
             found = consumer.partitions_for_topic(CASE.name)
         finally:

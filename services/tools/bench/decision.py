@@ -38,10 +38,10 @@ def decide(done: Run) -> None:
         if found is not None and decision.HasField("link") and len(prepared) < _PURE_CONTACTS:
             shape = list(decision.shape)
             known = Reading(
-                decision.link.language,
-                shape,
-                dict.fromkeys((one for one in shape if not one & CODE), 1.0),
-                unpack(decision.signs),
+                language=decision.link.language,
+                shape=shape,
+                rarity=dict.fromkeys((one for one in shape if not one & CODE), 1.0),
+                signs=unpack(decision.signs),
             )
             prepared.append((found, known))
 

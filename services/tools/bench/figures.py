@@ -18,7 +18,8 @@ Figure = dict[str, float | int]
 
 @dataclass(slots=True)
 class Run:
-    """What one run has measured so far: figures by name, one number a round."""
+    """What one run has measured so far: figures by name, one number a round. `rounds`: at most, of
+    what takes turns with its bare floor."""
 
     parts: Parts
     progress: Progress
@@ -28,6 +29,7 @@ class Run:
     began_s: float = field(default_factory=monotonic_s)
     taken: int = 0
     request_bytes: list[int] = field(default_factory=list)
+    rounds: int = ROUNDS
 
     def note(self, name: str, value: float) -> None:
         """One more measurement of `name`."""

@@ -12,7 +12,7 @@ from services.local.system import System, token
 from services.runtime import rpc
 from services.runtime.identity import Role
 from services.tools.bench.contacts import SOURCE
-from services.tools.bench.figures import ROUNDS, Run
+from services.tools.bench.figures import Run
 from services.tools.bench.loads import Bundled, Load, Stream, Unary, measure
 from services.tools.bench.probe import Sample, processor_s
 
@@ -56,11 +56,11 @@ async def _rounds(done: Run, system: System, floor: str) -> None:
         for channel in (durable, bare):
             stub = service_pb2_grpc.IntakeServiceStub(channel)
             await measure(Stream(stub, bearer, warming), dict)
-        for number in range(1, ROUNDS + 1):
+        for number in range(1, done.rounds + 1):
             if done.late(_UNTIL_S):
                 return
             for name, load in loads.items():
-                done.progress.update(f"round {number} of {ROUNDS}: {name}")
+                done.progress.update(f"round {number} of {done.rounds}: {name}")
                 rates = {}
                 messages = list(islice(done.contacts, load.enough))
                 done.request_bytes += [message.ByteSize() for message in messages[:1000]]

@@ -8,7 +8,9 @@ import psutil
 from services.local.progress import Progress
 from services.runtime.clock import monotonic_s
 from services.runtime.topics import CASE, CONTACT_ACCEPTED
+from services.tools.bench.audience import audience
 from services.tools.bench.backlog import backlog
+from services.tools.bench.campaign import campaigns
 from services.tools.bench.contacts import contacts
 from services.tools.bench.decision import decide
 from services.tools.bench.figures import Run
@@ -19,7 +21,7 @@ from services.tools.local import make_parts, write_carriers
 from services.tools.report import machine
 
 _BUSY = 0.2
-_NO_PACE = 100_000
+NO_PACE = 100_000
 """Parts per second of the route: more than anything here reaches, so that pace limits nothing."""
 
 
@@ -33,13 +35,15 @@ def run(home: Path, progress: Progress) -> dict[str, Any]:
             "processes, will look worse than it is"
         )
     with make_parts(home, brokers=1, profile="default", progress=progress) as parts:
-        carriers = write_carriers(parts, _NO_PACE)
+        carriers = write_carriers(parts, NO_PACE)
         done = Run(parts, progress, parts.home / "keys", contacts())
         intake(done)
         backlog(done, "dedup", CONTACT_ACCEPTED)
         decide(done)
         backlog(done, "outreach", CASE)
+        audience(done)
         sms(done, {"MAWJA_CARRIERS": str(carriers)})
+        campaigns(done, {"MAWJA_CARRIERS": str(carriers)})
     return {
         "machine": machine(),
         "busy_before": round(busy, 2),
@@ -48,7 +52,16 @@ def run(home: Path, progress: Progress) -> dict[str, Any]:
         "contacts": done.taken,
         **{
             name: done.figures(name)
-            for name in ("unary", "stream", "bundled", "dedup", "sms", "cpu_us")
+            for name in (
+                "unary",
+                "stream",
+                "bundled",
+                "dedup",
+                "audience",
+                "sms",
+                "campaign",
+                "cpu_us",
+            )
         },
         "elapsed_s": round(monotonic_s() - started, 1),
     }

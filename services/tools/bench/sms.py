@@ -30,33 +30,34 @@ def sms(done: Run, env: Mapping[str, str]) -> None:
     if done.parts.local_smsc is None:
         done.progress.say("sms: not measured, since MAWJA_SMPP names an SMS centre of your own")
         return
-    quota = count_of(done.parts, MESSAGE_REQUESTED) // _ROUNDS
+    rounds = min(_ROUNDS, done.rounds)
+    quota = count_of(done.parts, MESSAGE_REQUESTED) // rounds
     if quota < _ENOUGH:
         done.progress.say(f"sms: only {quota} messages a round wait to be sent; not measured")
         return
-    for number in range(1, _ROUNDS + 1):
+    for number in range(1, rounds + 1):
         if number > 1 and done.late(_UNTIL_S):
             return
         system = System(done.parts, env=env, rooms=("broadcast",))
-        begin = len(_submits(record))
+        begin = len(submits_in(record))
         try:
-            done.progress.update(f"sms, round {number} of {_ROUNDS}: broadcast …")
+            done.progress.update(f"sms, round {number} of {rounds}: broadcast …")
             system.start()
             before_s = processor_s(system)["broadcast"]
             while_it_sends(record, quota)
             used_s = processor_s(system)["broadcast"] - before_s
         finally:
             system.stop()
-        through = _submits(record)[begin:]
+        through = submits_in(record)[begin:]
         if len(through) < quota // 2:
             raise MawjaError(
                 f"broadcast sent {len(through)} parts of {quota} messages within {_ROUND_S:.0f} s: "
                 f"{system.logs}/broadcast-0.log tells why"
             )
         done.note("cpu_us.broadcast", used_s / len(through) * 1e6)
-        done.progress.update(f"sms, round {number} of {_ROUNDS}: the bare loop …")
-        bare = _bare(done, through)
-        rate, bare_rate = rate_of(through), rate_of(bare)
+        done.progress.update(f"sms, round {number} of {rounds}: the bare loop …")
+        bare_ones = bare(done, through)
+        rate, bare_rate = rate_of(through), rate_of(bare_ones)
         done.note("sms.submits_per_s", rate)
         done.note("sms.bare_submits_per_s", bare_rate)
         done.note("sms.ratio", rate / bare_rate)
@@ -76,11 +77,12 @@ def while_it_sends(record: Path, quota: int) -> None:
             quota -= lines.read().count(b"\n")
 
 
-def _submits(record: Path) -> list[Submit]:
+def submits_in(record: Path) -> list[Submit]:
+    """What the SMS centre has accepted so far."""
     return [submit for submit in read_record(record) if submit.accepted]
 
 
-def _bare(done: Run, through: Sequence[Submit]) -> list[Submit]:
+def bare(done: Run, through: Sequence[Submit]) -> list[Submit]:
     """The same parts through the bare loop, as the SMS centre records them."""
     assert done.parts.local_smsc is not None
     record = smsc_record(done.parts.home)
@@ -94,7 +96,7 @@ def _bare(done: Run, through: Sequence[Submit]) -> list[Submit]:
             for s in through
         )
     )
-    begin = len(_submits(record))
+    begin = len(submits_in(record))
     port = done.parts.local_smsc.port
     command = [sys.executable, "-m", "services.tools.bench.floor", "smpp", f"--port={port}"]
     try:
@@ -103,7 +105,7 @@ def _bare(done: Run, through: Sequence[Submit]) -> list[Submit]:
         raise MawjaError(f"the bare SMPP loop failed ({error}); run it again") from None
     finally:
         parts.unlink()
-    return _submits(record)[begin:]
+    return submits_in(record)[begin:]
 
 
 def rate_of(submits: Sequence[Submit]) -> float:

@@ -1,0 +1,1 @@
+"""`mawja audit`: the rooms' audits from outside, read from their logs alone."""

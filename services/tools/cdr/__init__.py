@@ -1,0 +1,1 @@
+"""Call-detail records of any phone system, read and told to intake."""

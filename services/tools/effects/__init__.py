@@ -1,0 +1,1 @@
+"""`mawja campaign effect`: the calls that a campaign really avoided, or brought."""

@@ -1,0 +1,1 @@
+"""`mawja practice`: synthetic callers for agents to practise on, judged and remembered."""
