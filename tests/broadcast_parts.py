@@ -6,6 +6,13 @@ from mawja.broadcast.v1.events_pb2 import QueuedMessage
 
 from services.broadcast.lanes import BULK, Lane
 
+ONE_CARRIER = """
+carriers:
+  - {name: one, kind: smpp, declared: test, host: h, port: 1, system_id: s, password_file: p,
+     sender: Mawja, parts_per_second: 100}
+routes:
+  - {prefix: "+9995", carrier: one}
+"""
 FILE = """
 carriers:
   - name: live

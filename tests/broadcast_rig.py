@@ -285,6 +285,17 @@ class Rig:
         return self.replica.process.child.log.read_text()
 
 
+def inbound(rig: Rig) -> list[events_pb2.InboundMessage]:
+    """What people have written, as the topic has it."""
+    found: list[events_pb2.InboundMessage] = []
+    scan = Scan(rig.parts.kafka, [topics.INBOUND_MESSAGE])
+    scan.advance(
+        lambda record: found.append(events_pb2.InboundMessage.FromString(record.value or b""))
+    )
+    scan.close()
+    return found
+
+
 Carrier = Mapping[str, object]
 
 
@@ -293,9 +304,11 @@ def carriers_file(
     smsc: Mapping[str, Smsc],
     specs: Mapping[str, Carrier],
     routes: Sequence[Mapping[str, str]],
+    others: Sequence[Carrier] = (),
 ) -> Path:
     """Writes MAWJA_CARRIERS for SMS centres that run. `specs`: what it says of each beyond the
-    address."""
+    address; `others`: carriers of other kinds, as they stand there."""
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "password").write_text("secret\n")
     path = folder / "carriers.yaml"
     path.write_text(
@@ -315,7 +328,8 @@ def carriers_file(
                         **specs[name],
                     }
                     for name, centre in smsc.items()
-                ],
+                ]
+                + [dict(other) for other in others],
                 "routes": [dict(route) for route in routes],
             }
         )
@@ -331,9 +345,13 @@ def running(
     routes: Sequence[Mapping[str, str]],
     replicas: int = 1,
     command: Sequence[str] = (),
+    others: Sequence[Carrier] = (),
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Rig]:
     """Starts SMS centres and broadcast, on `parts`; ends them. `centres`: name to (what the
-    carriers file says beyond the address, profile). `command` runs in broadcast's place."""
+    carriers file says beyond the address, profile). `command` runs in broadcast's place. `others`:
+    carriers of other kinds, whose files are in the folder called `name` beside the parts' own.
+    `env`: settings beyond the usual ones."""
     folder = parts.home / name
     smsc = {one: Smsc(folder / one, profile) for one, (_, profile) in centres.items()}
     ledger = None
@@ -342,11 +360,11 @@ def running(
         for centre in smsc.values():
             centre.start()
         carriers = carriers_file(
-            folder, smsc, {one: spec for one, (spec, _) in centres.items()}, routes
+            folder, smsc, {one: spec for one, (spec, _) in centres.items()}, routes, others
         )
         system = System(
             parts,
-            env={"MAWJA_CARRIERS": str(carriers)},
+            env={"MAWJA_CARRIERS": str(carriers), **(env or {})},
             rooms=("broadcast",),
             replicas={"broadcast": replicas},
             wrap=lambda _, usual: list(command) or usual,

@@ -4,6 +4,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from services.local.parts import Parts
@@ -17,6 +18,12 @@ __all__ = ["pytest_runtest_logreport", "pytest_terminal_summary"]
 
 PARTITIONS = 4
 
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile(
+    "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("house")
+
 # Where the tests are started in the background Ctrl-C is ignored, and so it would be by everything
 # that they start and want to interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -28,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("fault matrix")
     group.addoption("--full", action="store_true", help="the fault matrix at its full size")
     group.addoption("--seed", type=int, default=1, help="of every chance in the fault matrix")
+    group.addoption("--people", type=int, help="recipients of the campaign's soak")
     group.addoption("--table", type=Path, help="add the rows to the table here (.json, and .md)")
 
 

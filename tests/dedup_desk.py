@@ -1,6 +1,6 @@
 """A partition's cases with their log, and what a test says to them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mawja.common.v1 import common_pb2
@@ -43,6 +43,21 @@ class Desk:
         self.cases.through = len(self.log) - 1
         return decision
 
+    def _contact(
+        self, name: str, at_ms: int, given: Mapping[str, Any]
+    ) -> intake_pb2.ContactAccepted:
+        fields: dict[str, Any] = {
+            "contact_id": ids.contact_id("test", name),
+            "channel": common_pb2.CHANNEL_VOICE,
+            "agency": "health",
+            "line": "109",
+            "event_ms": NOW + at_ms,
+            "accepted_ms": NOW + at_ms + 5,
+            "sealed_number": b"sealed",
+            **given,
+        }
+        return intake_pb2.ContactAccepted(**fields)
+
     def contact(
         self,
         name: str,
@@ -52,20 +67,11 @@ class Desk:
         language: str = "",
         **given: Any,
     ) -> Decision:
-        fields: dict[str, Any] = {
-            "contact_id": ids.contact_id("test", name),
-            "person": person,
-            "channel": common_pb2.CHANNEL_VOICE,
-            "agency": "health",
-            "line": "109",
-            "event_ms": NOW + at_ms,
-            "accepted_ms": NOW + at_ms + 5,
-            "sealed_number": b"sealed",
-            **given,
-        }
-        contact = intake_pb2.ContactAccepted(**fields)
+        contact = self._contact(name, at_ms, {"person": person, **given})
         return self._took(
-            self.cases.contact(contact, Reading(language, shape), self._at("contact"), NOW)
+            self.cases.contact(
+                contact, Reading(language=language, shape=shape), self._at("contact"), NOW
+            )
         )
 
     def call(

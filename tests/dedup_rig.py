@@ -3,13 +3,14 @@ room's log and tallies, read from outside."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import grpc
 from kafka.admin import KafkaAdminClient
 from mawja.common.v1 import common_pb2
-from mawja.dedup.v1 import events_pb2, service_pb2_grpc
+from mawja.dedup.v1 import events_pb2, incidents_pb2, service_pb2_grpc
 from mawja.intake.v1 import events_pb2 as intake_pb2
 
 from services.dedup import data
@@ -20,7 +21,14 @@ from services.runtime.identity import Role, issue
 from services.runtime.own import Epochs, LogReader, Record, admitted
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer, acknowledged
-from services.runtime.topics import CALL_EVENT, CASE, CONTACT_ACCEPTED, DEDUP_COMMAND, TALLY
+from services.runtime.topics import (
+    CALL_EVENT,
+    CASE,
+    CONTACT_ACCEPTED,
+    DEDUP_COMMAND,
+    INCIDENT,
+    TALLY,
+)
 from tests.room_process import Room
 
 INPUTS = (CONTACT_ACCEPTED, CALL_EVENT, DEDUP_COMMAND)
@@ -138,38 +146,64 @@ def committed_of(settings: Settings) -> dict[tuple[str, int], int]:
         admin.close()
 
 
+async def records_of(
+    settings: Settings, topic: topics.Topic, rightful: bool = False
+) -> list[Record]:
+    """Every record of a topic; `rightful`: without those of past owners and the owners' markers."""
+    reader, epochs = LogReader(settings.kafka, "test-records"), Epochs()
+    found: list[Record] = []
+
+    def take(record: Record) -> None:
+        if not rightful or admitted(epochs, record):
+            found.append(record)
+
+    ends = await reader.end(topic, range(settings.partitions))
+    await reader.read_many({(topic, p): (0, end) for p, end in ends.items()}, take)
+    return found
+
+
 async def log_of(settings: Settings) -> dict[int, list[tuple[int, Decision, Record]]]:
     """The decisions that count, by partition, with their offsets."""
-    reader = LogReader(settings.kafka, "test-log")
-    epochs = Epochs()
     found: dict[int, list[tuple[int, Decision, Record]]] = {
         p: [] for p in range(settings.partitions)
     }
-
-    def take(record: Record) -> None:
-        if admitted(epochs, record):
-            decision = Decision.FromString(record.value or b"")
-            found[record.partition].append((record.offset, decision, record))
-
-    ends = await reader.end(CASE, range(settings.partitions))
-    await reader.read_many({(CASE, p): (0, end) for p, end in ends.items()}, take)
+    for record in await records_of(settings, CASE, rightful=True):
+        decision = Decision.FromString(record.value or b"")
+        found[record.partition].append((record.offset, decision, record))
     return found
 
 
 async def tallies_of(settings: Settings) -> dict[tuple[int, int], events_pb2.Tally]:
     """The tallies as a reader has them: of each bucket the one that counts furthest."""
-    reader = LogReader(settings.kafka, "test-tally")
     found: dict[tuple[int, int], events_pb2.Tally] = {}
-
-    def take(record: Record) -> None:
+    for record in await records_of(settings, TALLY):
         stated = events_pb2.Tally.FromString(record.value or b"")
         before = found.get((stated.partition, stated.bucket_ms))
         if before is None or stated.through_offset >= before.through_offset:
             found[stated.partition, stated.bucket_ms] = stated
-
-    ends = await reader.end(TALLY, range(settings.partitions))
-    await reader.read_many({(TALLY, p): (0, end) for p, end in ends.items()}, take)
     return found
+
+
+async def incidents_of(settings: Settings) -> list[incidents_pb2.IncidentDecision]:
+    """What counts of the log of incidents."""
+    log = await records_of(settings, INCIDENT, rightful=True)
+    return [incidents_pb2.IncidentDecision.FromString(record.value or b"") for record in log]
+
+
+async def seen(ask: Callable[[], Any], right: Callable[[Any], bool], within_s: float = 30) -> Any:
+    """The answer, once it is right."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            answer = await ask()
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND):
+                raise
+            answer = None
+        if answer is not None and right(answer):
+            return answer
+        assert time.monotonic() < deadline, answer
+        await asyncio.sleep(0.2)
 
 
 async def check_log_and_tallies(settings: Settings) -> dict[int, Cases]:

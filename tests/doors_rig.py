@@ -45,17 +45,27 @@ READ: dict[str, tuple[Topic, ...]] = {
         topics.QUEUED_BULK,
         topics.RECEIPT,
     ),
+    "broadcast-campaigns": (topics.CAMPAIGN_COMMAND,),
 }
-"""What the workers read, record by record."""
+"""What the workers read, record by record: by their consumer groups."""
 DEAD = {
     "intake": topics.INTAKE_DEAD,
     "dedup": topics.DEDUP_DEAD,
     "outreach": topics.OUTREACH_DEAD,
     "broadcast": topics.BROADCAST_DEAD,
+    "broadcast-campaigns": topics.BROADCAST_DEAD,
 }
-ALSO = (topics.TALLY, topics.OPT_OUT, topics.CALLBACK, topics.MESSAGE_STATUS)
-"""What else somebody reads: wave, and broadcast its table, outside of the accounts; logs when their
-owners take over, and those who watch."""
+ALSO = (
+    topics.TALLY,
+    topics.OPT_OUT,
+    topics.CALLBACK,
+    topics.MESSAGE_STATUS,
+    topics.CAMPAIGN,
+    topics.AUDIENCE,
+    topics.SUBSCRIPTION,
+)
+"""What else somebody reads: wave, and broadcast its tables and the files of recipients, outside of
+the accounts; logs when their owners take over, and those who watch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +193,9 @@ def standing(home: Path) -> Iterator[Doors]:
 
 
 def said(doors: Doors, room: str) -> dict[str, float]:
-    """What a room's metrics say now."""
-    text = urllib.request.urlopen(doors.system.metrics_urls()[f"{room}-0"]).read().decode()
+    """What the metrics of a room, or of the room of a group, say now."""
+    address = doors.system.metrics_urls()[f"{room.partition('-')[0]}-0"]
+    text = urllib.request.urlopen(address).read().decode()
     lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in lines}
 
@@ -210,9 +221,17 @@ def account(doors: Doors) -> None:
     given = {(one.topic, one.partition, one.offset): one for one in doors.given}
     for group, read in READ.items():
         letters: list[common.DeadLetter] = []
+        names = {topic.name for topic in read}
 
-        def take(record: Record, letters: list[common.DeadLetter] = letters) -> None:
-            letters.append(common.DeadLetter.FromString(record.value or b""))
+        def take(
+            record: Record,
+            letters: list[common.DeadLetter] = letters,
+            names: set[str] = names,
+        ) -> None:
+            letter = common.DeadLetter.FromString(record.value or b"")
+            # Two groups of a room have one topic for theirs.
+            if letter.topic in names:
+                letters.append(letter)
 
         with Scan(doors.system.parts.kafka, [DEAD[group]]) as scan:
             scan.advance(take)
@@ -224,7 +243,6 @@ def account(doors: Doors) -> None:
                 follows_from_garbage(doors, letter)
             else:
                 assert one.value == letter.value
-        names = {topic.name for topic in read}
         certain = {at for at, one in given.items() if one.certain and one.topic in names}
         assert certain <= aside.keys(), f"{group} lost {len(certain - aside.keys())}"
         told = said(doors, group)[f'mawja_worker_dead_letters_total{{group="{group}"}}']

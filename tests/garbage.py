@@ -59,6 +59,10 @@ def wild(draw: random.Random, message: Message, depth: int = 0) -> None:
 
 
 def _set(draw: random.Random, message: Message, one: Any, depth: int) -> None:
+    if one.message_type is not None and one.message_type.GetOptions().map_entry:
+        held = getattr(message, one.name)
+        held[draw.choice(WORDS)] = draw.choice([*WORDS, *NUMBERS])
+        return
     if one.message_type is not None:
         if depth < 3:
             held = getattr(message, one.name)

@@ -1,7 +1,6 @@
 """A partition's incidents with their log, and what people say to them."""
 
 from typing import Any
-from zlib import crc32
 
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import incidents_pb2, needs_pb2
@@ -12,18 +11,15 @@ from services.dedup.incidents.evidence import Evidence
 from services.dedup.incidents.heard import Ear
 from services.dedup.incidents.state import Decision, Incidents
 from services.dedup.language import meanings, stop_stems
-from services.dedup.words import Shaper
+from services.dedup.words import Shaper, tokens
 from services.runtime import ids
+from tests.quality.scenes import plain_hash
 
 NOW = 1_800_000_000_000
 MINUTE = 60_000
 LEVELS = levels.read()
 GAZETTEER = incident_data.places()
 _SPOKEN = languages.read()
-
-
-def plain_hash(word: str) -> int:
-    return crc32(word.encode())
 
 
 SHAPER = Shaper(plain_hash, stop_stems(_SPOKEN), meanings(_SPOKEN))
@@ -53,7 +49,7 @@ class Desk:
         return decision
 
     def need(self, name: str, text: str, minute: float = 0, **given: Any) -> needs_pb2.NeedStated:
-        heard = EAR.hear(text)
+        heard = EAR.hear(tokens(text))
         self.versions[name] = self.versions.get(name, 0) + 1
         fields: dict[str, Any] = {
             "case_id": case_of(name),
@@ -87,7 +83,7 @@ class Desk:
             unlink=incidents_pb2.Unlink(other_id=other, incident=incident, sealed_reason=b"why"),
         )
         at = common_pb2.Input(topic="command", offset=len(self.log))
-        return self._took(self.state.part(command, at, NOW))
+        return self._took(self.state.command(command, at, NOW))
 
     def together(self) -> set[frozenset[str]]:
         names = {case_of(name): name for name in self.versions}

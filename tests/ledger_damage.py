@@ -163,6 +163,13 @@ def callback_forgot(made: World, rng: random.Random) -> None:
     del made.callbacks[0]
 
 
+def callback_after_its_end(made: World, rng: random.Random) -> None:
+    again = outreach_pb2.Callback()
+    again.CopyFrom(made.callbacks[-1])
+    again.state, again.version = outreach_pb2.CALLBACK_STATE_CLAIMED, again.version + 1
+    made.callbacks.append(again)
+
+
 def requested_twice(made: World, rng: random.Random) -> None:
     made.requests.append(made.requests[rng.randrange(len(made.requests))])
 
@@ -338,6 +345,7 @@ DAMAGES: dict[Damage, tuple[set[str], set[str]]] = {
     callback_of_no_case: ({"callbacks are for cases that are not there"}, set()),
     callback_lost_its_place: ({PLACE}, set()),
     callback_forgot: ({"decisions on a callback are missing, or stand twice"}, set()),
+    callback_after_its_end: ({"decisions on a callback come after its end"}, set()),
     requested_twice: ({"messages were requested more than once"}, set()),
     step_twice: ({"messages are second ones for the same step of a case"}, set()),
     request_lost: ({"messages have a status and were never requested", MESSAGE_BUCKETS}, set()),

@@ -140,9 +140,11 @@ class World:
         """A call of the case is given up: a callback that keeps the place is owed, then not."""
         self.calls += 1
         self._decide(dedup_pb2.CASE_CHANGE_CALL, case, topics.CALL_EVENT, self.calls, "")
-        for version in (1, 2):
+        due, withdrawn = outreach_pb2.CALLBACK_STATE_DUE, outreach_pb2.CALLBACK_STATE_WITHDRAWN
+        for version, state in ((1, due), (2, withdrawn)):
             self.callbacks.append(
                 outreach_pb2.Callback(
+                    state=state,
                     callback_id=ids.callback_id(case, "call"),
                     case_id=case,
                     place_ms=self.cases[case].first_arrival_ms,

@@ -177,7 +177,9 @@ class Caller:
         token = ""
         while True:
             response = await self.stub.ListCallbacks(
-                service_pb2.ListCallbacksRequest(agency=agency, page_size=page, page_token=token),
+                service_pb2.ListCallbacksRequest(
+                    agency=agency, page_size=page, page_token=token, work=outreach.WORK_DRILL
+                ),
                 metadata=self.bearer,
                 timeout=10,
             )

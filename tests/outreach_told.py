@@ -2,20 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2 as dedup
 from mawja.intake.v1 import events_pb2 as intake
 from mawja.outreach.v1 import events_pb2 as outreach
 
-from services.outreach.__main__ import load_rules
+from services.outreach import shelf
 from services.outreach.answering import NO_KNOWLEDGE
-from services.outreach.decide import Callbacks, Messages
-from services.outreach.rules import Rule, parse
+from services.outreach.callbacks import Callbacks
+from services.outreach.decide import Messages
+from services.outreach.rule_file import parse
+from services.outreach.rules import Rule
 from services.runtime import ids
 from services.runtime.knowledge import Knowledge
 
-RULES = load_rules(None)
+RULES = parse(
+    (Path(__file__).parent / "fixtures" / "outreach_rules.yaml").read_text("utf-8"), "rules"
+)
+"""Those that ask nothing of time."""
+SHIPPED = shelf.read(None).rules
 TWO_AT_ONCE = parse(
     """
 centre: {ar: م, en: c}
@@ -143,7 +150,7 @@ class Logs:
     ) -> "Logs":
         """An owner takes over, works through batches and dies: in its last batch only so many
         records of each log reach Kafka, and nothing is committed."""
-        messages, callbacks = Messages(self.known), Callbacks()
+        messages, callbacks = Messages(self.known, rules), Callbacks()
         for request in self.messages:
             messages.take(request)
         for logged in self.callbacks:

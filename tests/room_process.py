@@ -64,7 +64,16 @@ class Room:
     def target(self) -> str:
         """Where it serves, once it does."""
         wait_serving(self.process, self._ready_file, self.log)
-        return f"127.0.0.1:{json.loads(self._ready_file.read_text())['grpc']}"
+        return self.at("grpc")
+
+    def at(self, port: str) -> str:
+        """Where one of its ports listens, once it serves: grpc, metrics, health…"""
+        return f"127.0.0.1:{json.loads(self._ready_file.read_text())[port]}"
+
+    def metrics(self) -> str:
+        """Where it says what it measures, once it serves."""
+        port = json.loads(self._ready_file.read_text())["metrics"]
+        return f"http://127.0.0.1:{port}/metrics"
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -23,13 +23,12 @@ from services.broadcast.receipts import Receipts
 from services.dedup import data
 from services.dedup.cases import Cases, Decision
 from services.dedup.reading import NOTHING
-from services.outreach import decide
-from services.outreach.__main__ import load_rules
+from services.outreach import callbacks, decide, shelf
 from services.runtime.own import EPOCH, MARKER, Epochs, epoch_of
 from services.runtime.topics import CASE
 from tests.model.world import Stored
 
-CASE_RULES, WORDS = data.rules(), load_rules(None)
+CASE_RULES, WORDS = data.rules(), shelf.read(None).rules
 NOW = 1_800_000_000_000
 PEOPLE = (b"a" * 16, b"m" * 16)
 ANSWERS: dict[str, SubmitOutcome] = {
@@ -122,7 +121,7 @@ class Outreach:
     def __init__(self, world: World) -> None:
         self.world = world
         self.epochs = world.callbacks.mark(), world.requests.mark()
-        self.callbacks, self.messages = decide.Callbacks(), decide.Messages()
+        self.callbacks, self.messages = callbacks.Callbacks(), decide.Messages(rules=WORDS)
         for record in world.callbacks.counted(self.epochs[0]):
             self.callbacks.take(outreach_pb2.Callback.FromString(record.value or b""))
         for record in world.requests.counted(self.epochs[1]):

@@ -39,7 +39,9 @@ FILES = sorted(STORED.glob("*.binpb"))
 
 
 def event_of(path: Path) -> type[Message]:
-    return next(event for name, event in BY_MESSAGE.items() if path.stem.startswith(name))
+    return next(
+        event for name, event in BY_MESSAGE.items() if f"{path.stem}.".startswith(f"{name}.")
+    )
 
 
 def missing(stored: Any, now: Any, at: str = "") -> list[str]:
@@ -74,8 +76,7 @@ def test_a_lost_field_is_seen() -> None:
 
 
 def test_every_topic_that_is_written_has_an_event_with_stored_bytes() -> None:
-    audits = {t.name for t in TOPICS if t.name.endswith(".audit.v1")}
-    assert set(EVENTS) == {t.name for t in TOPICS} - audits
+    assert set(EVENTS) == {t.name for t in TOPICS}
     stored = {path.stem for path in FILES}
     wanted = {name for event in EVENTS.values() for name, _ in make.examples(event.DESCRIPTOR)}
     assert wanted <= stored, "run python tests/fixtures/events_v1/make.py"
@@ -101,6 +102,29 @@ def test_no_number_or_text_leaves_unsealed_in_an_event() -> None:
         "mawja.broadcast.v1.MessageChange.reason",
         "mawja.dedup.v1.Link.reason",
         "mawja.dedup.v1.CaseLink.reason",
+        "mawja.dedup.v1.Join.reason",
+        "mawja.broadcast.v1.BucketCount.reason",
+        "mawja.outreach.v1.Assumption.name",
+        "mawja.broadcast.v1.Slowed.reason",
+        # Known places, by their English names.
+        "mawja.broadcast.v1.Callers.place",
+    }
+    # What staff write for everybody, or of their own work; they are told to name nobody in it. A
+    # recipient's fields are put into a text where it is sent, and are never stored in it.
+    of_staff = {
+        "mawja.broadcast.v1.CampaignPlan.name",
+        "mawja.broadcast.v1.CampaignDeed.reason",
+        "mawja.broadcast.v1.AudienceFile.name",
+        # Headings; what could be about a person is a letter (`audiences/people.py`).
+        "mawja.broadcast.v1.AudienceColumn.name",
+        # Played to whoever dials.
+        "mawja.outreach.v1.AnnouncementText.text",
+        "mawja.outreach.v1.PlaybookSwitch.reason",
+        "mawja.outreach.v1.ProposalDeed.reason",
+        "mawja.outreach.v1.ProposalEdit.name",
+        "mawja.outreach.v1.Suggestion.name",
+        # Only in answers.
+        "mawja.broadcast.v1.RecipientSample.text",
     }
     found = set()
     seen: set[str] = set()
@@ -118,7 +142,7 @@ def test_no_number_or_text_leaves_unsealed_in_an_event() -> None:
 
     for event in EVENTS.values():
         walk(event.DESCRIPTOR)
-    assert found <= ours, sorted(found - ours)
+    assert found <= ours | of_staff, sorted(found - ours - of_staff)
 
 
 @pytest.mark.parametrize(

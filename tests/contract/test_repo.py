@@ -1,6 +1,7 @@
 """The repository keeps its own rules: locked by hash, no addresses, nothing outside a contract."""
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -74,6 +75,18 @@ def test_every_requirement_is_exact_and_hashed(name: str) -> None:
 def test_the_lock_is_that_of_the_project(name: str) -> None:
     missing = {entry.lower() for entry in wanted()[name]} - locked(name).keys()
     assert not missing, f"run `make requirements`: {missing}"
+
+
+def test_every_npm_package_is_exact_and_hashed() -> None:
+    folder = ROOT / "tests" / "peers"
+    direct = json.loads((folder / "package.json").read_text("utf-8"))["dependencies"]
+    held = json.loads((folder / "package-lock.json").read_text("utf-8"))["packages"]
+    assert held.pop("")["dependencies"] == direct, "run `npm install --package-lock-only` there"
+    for name, version in direct.items():
+        assert held[f"node_modules/{name}"]["version"] == version, f"{name} is not exact"
+    for name, entry in held.items():
+        assert entry["integrity"].startswith("sha512-"), f"{name} has no hash"
+        assert "resolved" not in entry, f"{name} has an address"
 
 
 def imported(path: Path) -> set[str]:

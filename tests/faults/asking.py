@@ -1,8 +1,7 @@
 """What people, agents and connectors ask of every room beside a surge, each again until answered.
 
-Also what makes the rarer effects happen: stops and messages by SMS, records that nobody can read,
-views that Redis has lost, a carrier that throttles. What was asked is kept, to be held against what
-became of it.
+Also stops and messages by SMS, and beside it all what `damaging.py` breaks. What was asked is kept,
+to be held against what became of it.
 """
 
 import asyncio
@@ -16,7 +15,7 @@ from uuid import UUID
 import aiohttp
 import grpc
 import redis.asyncio as redis
-from kafka import KafkaProducer
+from mawja.broadcast.v1 import audiences_pb2, audiences_pb2_grpc
 from mawja.broadcast.v1 import service_pb2 as broadcast_pb2
 from mawja.broadcast.v1 import service_pb2_grpc as broadcast_grpc
 from mawja.common.v1 import common_pb2
@@ -24,22 +23,31 @@ from mawja.dedup.v1 import service_pb2 as dedup_pb2
 from mawja.dedup.v1 import service_pb2_grpc as dedup_grpc
 from mawja.intake.v1 import events_pb2 as intake_events
 from mawja.intake.v1 import service_pb2 as intake_pb2
+from mawja.outreach.v1 import (
+    announcements_pb2,
+    announcements_pb2_grpc,
+    playbooks_pb2,
+    playbooks_pb2_grpc,
+)
+from mawja.outreach.v1 import service_pb2 as outreach_pb2
+from mawja.outreach.v1 import service_pb2_grpc as outreach_grpc
+from mawja.outreach.v1.events_pb2 import WORK_DRILL
+from mawja.wave.v1 import contracts_pb2, contracts_pb2_grpc
 
 from loadtests.ledger import Truth
 from services.intake.client import CallReporter, ContactStream
 from services.intake.entries import Entry
 from services.local.system import token
-from services.runtime import ids, rpc, topics
+from services.runtime import ids, rpc
 from services.runtime.clock import now_ms
 from services.runtime.identity import Role
-from services.runtime.store import sentinel_key
 from services.tools.surge import SOURCE
+from tests.faults.campaigning import CAMPAIGNS, campaign
+from tests.faults.damaging import Damaging
 from tests.faults.stage import Stage
 from tests.intake_rig import signed
 
 PORTAL = "portal"
-UNREADABLE = b"\xff\xff"
-"""A record that no room can read."""
 _SECRET = b"a secret of at least 24 bytes"
 _ATTEMPT_S = 4.0
 _AGAIN_S = 0.1
@@ -61,15 +69,6 @@ _AGAIN = frozenset(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
     }
 )
-_PARTITIONS = 8
-_VIEWS = ("intake", "dedup", "outreach", "broadcast")
-_UNREADABLE = {
-    "intake": topics.INBOUND_MESSAGE,
-    "dedup": topics.CALL_EVENT,
-    # A record of a decision log that carries no epoch: nobody who may write there wrote it.
-    "outreach": topics.CASE,
-    "broadcast": topics.BROADCAST_COMMAND,
-}
 _LANES = (common_pb2.LANE_URGENT, common_pb2.LANE_NORMAL, common_pb2.LANE_BULK)
 
 
@@ -81,16 +80,18 @@ class Asking:
         self._on = on
         self._wanted = wanted
         self._over = False
+        self._begun_ms = now_ms()
         self.contacts = 0
         """Contacts that the webhook and the telephone system were told are safe."""
         self.messages: dict[str, str] = {}
         """Message id to number, of what was queued."""
         self.opted_out: list[str] = []
+        self.subscribed: list[str] = []
         self.stopped: list[str] = []
         self.texted: list[str] = []
         self.notes: dict[str, list[str]] = {}
         """The notes of each case."""
-        self.unreadable = 0
+        self.damaging = Damaging(on, wanted)
 
     async def until(self, done: Callable[[], bool], timeout_s: float) -> None:
         """Asks until `done`, then until everything begun is answered."""
@@ -98,22 +99,27 @@ class Asking:
         secrets = self._on.system.keys / "webhooks"
         secrets.mkdir(exist_ok=True)
         (secrets / f"{PORTAL}.secret").write_text(base64.b64encode(_SECRET).decode())
-        await self._carrier(op="set", profile={"deliver_timeout_ms": 1_000})
+        await self.damaging.carrier(op="set", profile={"deliver_timeout_ms": 1_000})
         async with asyncio.TaskGroup() as group:
             group.create_task(self._desk())
             for series in (
                 self._each(0.2, self._contacts),
                 self._each(0.1, self._message),
                 self._each(0.5, self._opt_out),
+                self._each(0.5, self._subscribe),
                 self._each(0.3, self._command),
+                self._each(0.3, self._callback),
                 self._each(0.2, self._text),
-                self._each(1.0, self._damage),
+                self._each(0.3, self._route),
+                self._each(0.5, self._announce),
+                self._each(1.0, self.damaging.damage),
+                self._each(2.0, self._campaign),
             ):
                 group.create_task(series)
             while not done() and time.monotonic() < deadline:  # noqa: ASYNC110 - files tell
                 await asyncio.sleep(0.1)
             self._over = True
-        await self._carrier(op="set", profile={"refuse": {}})
+        await self.damaging.carrier(op="set", profile={"refuse": {}})
 
     async def _each(
         self, pause_s: float, ask: Callable[[int], Coroutine[object, object, None]]
@@ -179,7 +185,7 @@ class Asking:
                 group.create_task(self._contact(_BURST * index + place))
                 await asyncio.sleep(0.003)
                 if place == _BURST // 2:
-                    group.create_task(self._lose("intake"))
+                    group.create_task(self.damaging.lose("intake"))
 
     async def _contact(self, index: int) -> None:
         number = f"+9995700{index:05d}"
@@ -229,7 +235,7 @@ class Asking:
         number = f"+9995{300 if stopping else 310:03d}{index:05d}"
         (self.stopped if stopping else self.texted).append(number)
         text = "STOP" if stopping else f"no water in street {index}"
-        await self._carrier(op="inbound", **{"from": number, "to": "Mawja", "text": text})
+        await self.damaging.carrier(op="inbound", **{"from": number, "to": "Mawja", "text": text})
 
     # Broadcast.
 
@@ -244,6 +250,15 @@ class Asking:
         await asyncio.sleep(0.5)
         await self._queue(number, index, "to one who wants none ")
 
+    async def _subscribe(self, index: int) -> None:
+        number = f"+9995510{index:05d}"
+        consent = audiences_pb2.Consent(agency="health", topic="vaccines", source="call")
+        async with rpc.channel(self._on.system.target("broadcast")) as channel:
+            stub = audiences_pb2_grpc.AudienceServiceStub(channel)
+            request = audiences_pb2.SubscribeRequest(number=number, consent=consent)
+            await self._answered(stub.Subscribe, request)
+        self.subscribed.append(number)
+
     async def _queue(self, number: str, index: int, text: str) -> None:
         request = broadcast_pb2.QueueMessageRequest(
             request_id=f"{number}/{index}",
@@ -254,6 +269,10 @@ class Asking:
         )
         answer: broadcast_pb2.QueueMessageResponse = await self._broadcast("QueueMessage", request)
         self.messages[answer.message_id] = number
+
+    async def _campaign(self, index: int) -> None:
+        if any(self._wanted(f"broadcast.{name}") for name in CAMPAIGNS):
+            self.messages |= await campaign(self._on.system, self._answered, index)
 
     async def _broadcast(self, method: str, request: object) -> Any:
         async with rpc.channel(self._on.system.target("broadcast")) as channel:
@@ -290,8 +309,86 @@ class Asking:
                 kept[case_id] = [note.text for note in shown.notes]
             return kept
 
-    async def _answered(self, method: Callable[..., Awaitable[Any]], request: object) -> Any:
-        metadata = rpc.bearer(token(self._on.system.keys, "someone", Role.COORDINATOR))
+    # Outreach.
+
+    async def _callback(self, index: int) -> None:
+        """An agent claims a callback, tries once in vain, and gives some of them back."""
+        async with rpc.channel(self._on.system.target("outreach")) as channel:
+            stub = outreach_grpc.OutreachServiceStub(channel)
+            claimed: outreach_pb2.ClaimCallbackResponse = await self._answered(
+                stub.ClaimCallback,
+                outreach_pb2.ClaimCallbackRequest(work=WORK_DRILL),
+                role=Role.AGENT,
+            )
+            if not claimed.HasField("callback"):
+                return
+            ended: dict[str, Any] = {
+                "request_id": f"callback/{index}",
+                "callback_id": claimed.callback.callback_id,
+            }
+            try:
+                if index % 2:
+                    no_answer = outreach_pb2.ReportNoAnswerRequest(**ended)
+                    await self._answered(stub.ReportNoAnswer, no_answer, role=Role.AGENT)
+                else:
+                    release = outreach_pb2.ReleaseCallbackRequest(**ended)
+                    await self._answered(stub.ReleaseCallback, release, role=Role.AGENT)
+            except grpc.aio.AioRpcError as error:
+                # Withdrawn meanwhile: the person was answered.
+                if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:
+                    raise
+
+    async def _announce(self, index: int) -> None:
+        """A coordinator has rehearsing lines play something."""
+        async with rpc.channel(self._on.system.target("outreach")) as channel:
+            stub = announcements_pb2_grpc.AnnouncementServiceStub(channel)
+            texts = [
+                announcements_pb2.AnnouncementText(language=one, text=f"{index}")
+                for one in ("ar", "en")
+            ]
+            request = announcements_pb2.SetAnnouncementRequest(
+                request_id=f"{index}",
+                lines=["109"],
+                texts=texts,
+                until_ms=self._begun_ms + 3600_000,
+                drill=True,
+            )
+            await self._answered(stub.SetAnnouncement, request)
+
+            switching = playbooks_pb2_grpc.PlaybookServiceStub(channel)
+            switch = playbooks_pb2.SwitchPlaybookRequest(
+                request_id=f"{index}", playbook="busy-line", on=True, reason=f"rehearsal {index}"
+            )
+            await self._answered(switching.SwitchPlaybook, switch)
+
+    # Wave.
+
+    async def _route(self, index: int) -> None:
+        """A telephone system asks whose a call is."""
+        async with rpc.channel(self._on.system.target("wave")) as channel:
+            stub = contracts_pb2_grpc.ContractServiceStub(channel)
+            request = contracts_pb2.RouteCallRequest(
+                source=f"{SOURCE}/route", contact_key=f"{index}", agency="education", drill=True
+            )
+            await self._answered(stub.RouteCall, request, SOURCE, Role.LOAD_TESTER)
+            queue = contracts_pb2.ReportQueueRequest(
+                agency="education",
+                state=contracts_pb2.QUEUE_CONDITION_ACTIVE,
+                queue_length=index % 10,
+                queue_max_length=10,
+                event_ms=now_ms(),
+                drill=True,
+            )
+            await self._answered(stub.ReportQueue, queue, SOURCE, Role.LOAD_TESTER)
+
+    async def _answered(
+        self,
+        method: Callable[..., Awaitable[Any]],
+        request: object,
+        who: str = "someone",
+        role: Role = Role.COORDINATOR,
+    ) -> Any:
+        metadata = rpc.bearer(token(self._on.system.keys, who, role))
         while True:
             try:
                 return await method(request, metadata=metadata, timeout=_ATTEMPT_S)
@@ -299,53 +396,3 @@ class Asking:
                 if error.code() not in _AGAIN:
                     raise
                 await asyncio.sleep(_AGAIN_S)
-
-    # What makes the rarer effects happen.
-
-    async def _damage(self, index: int) -> None:
-        for room, topic in _UNREADABLE.items():
-            if self._wanted(f"{room}.dead-letter"):
-                await asyncio.to_thread(self._spoil, topic, index % _PARTITIONS)
-        if index % 2 == 0:
-            await self._lose(_VIEWS[index // 2 % len(_VIEWS)])
-        refused = {"ESME_RTHROTTLED": 0.3} if self._wanted("broadcast.claim-released") else {}
-        await self._carrier(op="set", profile={"refuse": refused})
-
-    async def _lose(self, room: str) -> None:
-        """Redis has lost what a room had written, if that is still to be seen. One room at a time,
-        so that each has the time to write it again."""
-        if room == "intake":
-            lost, parts = ["intake:whole"], ("locked", "read-back", "whole", "unlocked")
-            flags = [*(f"intake.index-{part}" for part in parts), "intake.claim-renewed"]
-        else:
-            lost = [sentinel_key(room, partition) for partition in range(_PARTITIONS)]
-            flags = [f"{room}.view-rebuilding", f"{room}.view-rebuilt"]
-        if any(map(self._wanted, flags)):
-            client = redis.Redis.from_url(self._on.parts.redis_url)
-            await client.delete(*lost)
-            await client.aclose()
-
-    def _spoil(self, topic: topics.Topic, partition: int) -> None:
-        producer = KafkaProducer(bootstrap_servers=self._on.parts.kafka, acks="all")
-        try:
-            producer.send(topic.name, partition=partition, value=UNREADABLE).get(10)
-            self.unreadable += 1
-        finally:
-            producer.close()
-
-    async def _carrier(self, **request: Any) -> dict[str, Any]:
-        """Asks the SMS centre's control socket."""
-        ports = json.loads((self._on.parts.home / "smsc" / "ports.json").read_text())
-        reader, writer = await asyncio.open_connection("127.0.0.1", ports["control_port"])
-        try:
-            writer.write(json.dumps(request).encode() + b"\n")
-            answer: dict[str, Any] = json.loads(await reader.readline())
-        finally:
-            writer.close()
-        assert answer["ok"], answer
-        return answer
-
-    async def deliveries_waiting(self) -> int:
-        """What the SMS centre still has for us."""
-        waiting: int = (await self._carrier(op="stats"))["deliveries_waiting"]
-        return waiting

@@ -18,7 +18,18 @@ from typing import Any
 
 from services.runtime import smpp
 from services.runtime.own import MARKER
-from tests.faults.points import CALL, COMMIT, MARK, PDU, POINTS, RECORD, REDIS, SCRIPTED, Point
+from tests.faults.points import (
+    CALL,
+    COMMIT,
+    EVERY,
+    MARK,
+    PDU,
+    POINTS,
+    RECORD,
+    REDIS,
+    SCRIPTED,
+    Point,
+)
 
 CODE = 137
 GO = "go"
@@ -221,11 +232,12 @@ def command(room: str, folder: Path, seed: int, points: Iterable[Point]) -> list
 
 def main(room: str, folder: Path, seed: str, names: Sequence[str]) -> None:
     """Runs a room until its next crash, or for ever."""
-    points = [point for point in POINTS if point.room == room and point.name in names]
+    points = [point for point in EVERY if point.room == room and point.name in names]
     crashed = [point for point in points if (folder / point.flag).exists()]
     left = [point for point in points if point not in crashed]
-    if crashed and room != "wave":
-        bury(os.environ["MAWJA_KAFKA"], room)
+    if crashed:
+        for group in {point.key for point in POINTS if (point.room, point.kind) == (room, COMMIT)}:
+            bury(os.environ["MAWJA_KAFKA"], group)
     if left:
         arm({point: Crash(point, folder, seed) for point in left})
     from services.runtime.service import main as serve

@@ -12,6 +12,7 @@ from typing import Any
 from mawja.broadcast.v1 import events_pb2 as broadcast_pb2
 from mawja.dedup.v1 import events_pb2 as dedup_pb2
 from mawja.intake.v1 import events_pb2 as intake_pb2
+from mawja.outreach.v1 import events_pb2 as outreach_pb2
 
 from services.runtime import topics
 
@@ -75,6 +76,11 @@ def _told(value: bytes) -> bool:
     return bool(dedup_pb2.CaseDecision.FromString(value).outcome.command_id)
 
 
+def _claimed(value: bytes) -> bool:
+    claimed = outreach_pb2.CALLBACK_STATE_CLAIMED
+    return outreach_pb2.Callback.FromString(value).state == claimed
+
+
 def _writes(args: Sequence[Any]) -> bool:
     # EVALSHA, the script, one key, the epoch: a view that is only looked after has no more.
     return len(args) > 5
@@ -85,6 +91,17 @@ def _worker(room: str, dead: topics.Topic) -> tuple[Point, ...]:
     return (
         Point(room, "committed", COMMIT, room),
         Point(room, "dead-letter", RECORD, dead.name, most=1),
+    )
+
+
+def _audit(room: str) -> tuple[Point, ...]:
+    """What every room in which people decide does for its audit."""
+    audit = topics.AUDITS[room]
+    return (
+        Point(room, "audit-noted", RECORD, audit.notes.name, most=2),
+        Point(room, "marker-of-audit", MARK, audit.chain.name, most=8),
+        Point(room, "audit-chained", RECORD, audit.chain.name, most=2),
+        Point(room, "audit-committed", COMMIT, f"{room}-audit"),
     )
 
 
@@ -142,12 +159,26 @@ POINTS: tuple[Point, ...] = (
     Point("dedup", "incident-command", RECORD, topics.INCIDENT_COMMAND.name, most=1),
     Point("dedup", "incidents-committed", COMMIT, "dedup-incidents"),
     *_view("dedup"),
+    *_audit("dedup"),
     *_worker("dedup", topics.DEDUP_DEAD),
     Point("outreach", "marker-of-messages", MARK, topics.MESSAGE_REQUESTED.name, most=8),
     Point("outreach", "marker-of-callbacks", MARK, topics.CALLBACK.name, most=8),
     Point("outreach", "callback", RECORD, topics.CALLBACK.name),
     Point("outreach", "message", RECORD, topics.MESSAGE_REQUESTED.name),
+    Point("outreach", "command", RECORD, topics.OUTREACH_COMMAND.name, most=2),
+    Point("outreach", "announced", RECORD, topics.ANNOUNCEMENT.name, most=2),
+    Point("outreach", "switched", RECORD, topics.PLAYBOOK_SWITCH.name, most=1),
+    Point("outreach", "marker-of-watches", MARK, topics.WATCH.name, most=8),
+    Point("outreach", "watch", RECORD, topics.WATCH.name, most=2),
+    Point("outreach", "case-request", RECORD, topics.CASE_REQUEST.name, most=2),
+    Point("outreach", "callback-claimed", RECORD, topics.CALLBACK.name, _claimed, most=2),
+    Point("outreach", "marker-of-proposals", MARK, topics.PROPOSAL.name, most=8),
+    Point("outreach", "proposal", RECORD, topics.PROPOSAL.name, most=1),
+    Point("outreach", "proposal-command", RECORD, topics.PROPOSAL_COMMAND.name, most=1),
+    Point("outreach", "proposals-committed", COMMIT, "outreach-proposals", most=2),
+    Point("outreach", "reply-told", REDIS, "PUBLISH", most=2),
     *_view("outreach"),
+    *_audit("outreach"),
     *_worker("outreach", topics.OUTREACH_DEAD),
     Point("broadcast", "marker", MARK, _STATUS, most=8),
     Point("broadcast", "command", RECORD, topics.BROADCAST_COMMAND.name, most=2),
@@ -160,7 +191,7 @@ POINTS: tuple[Point, ...] = (
         "broadcast",
         "carrier-answered",
         CALL,
-        "services.broadcast.carriers.smpp:SmppCarrier.submit_many",
+        "services.broadcast.carriers.smpp:SmppCarrier.answered",
     ),
     Point("broadcast", "result", RECORD, _STATUS, states(broadcast_pb2.MESSAGE_STATE_SUBMITTED)),
     Point(
@@ -213,14 +244,40 @@ POINTS: tuple[Point, ...] = (
         opt_out_by(broadcast_pb2.OPT_OUT_SOURCE_AGENT),
         most=2,
     ),
+    Point("broadcast", "subscription-kept", RECORD, topics.SUBSCRIPTION.name, most=2),
     Point("broadcast", "reply-told", REDIS, "PUBLISH", most=2),
+    Point("broadcast", "standing-told", REDIS, "SET", most=2),
+    Point("broadcast", "marker-of-campaigns", MARK, topics.CAMPAIGN.name, most=8),
+    Point("broadcast", "audience-kept", RECORD, topics.AUDIENCE.name),
+    Point("broadcast", "campaign-command", RECORD, topics.CAMPAIGN_COMMAND.name),
+    Point("broadcast", "campaign-decided", RECORD, topics.CAMPAIGN.name),
+    Point("broadcast", "campaigns-committed", COMMIT, "broadcast-campaigns"),
+    Point("broadcast", "proposals-committed", COMMIT, "broadcast-proposals", most=1),
     *_view("broadcast"),
+    *_audit("broadcast"),
     *_worker("broadcast", topics.BROADCAST_DEAD),
     Point("wave", "read-up", CALL, "services.wave.stream:Follower._read_up", most=1),
     Point("wave", "tally-taken", CALL, "services.wave.count:Count.take", most=50),
     Point("wave", "level", RECORD, topics.LEVEL.name, most=50),
     Point("wave", "burst", RECORD, topics.BURST.name, most=2),
+    Point("wave", "queue-stated", RECORD, topics.QUEUE_STATE.name),
+    Point("wave", "call-decided", RECORD, topics.CALL_DECISION.name),
 )
+_CARRIERS = "services.broadcast.carriers"
+WHOLE: tuple[Point, ...] = (
+    Point("broadcast", "request-written", CALL, "aiohttp.client_reqrep:ClientRequest.write_bytes"),
+    Point("broadcast", "request-answered", CALL, f"{_CARRIERS}.web:WebCarrier._asked"),
+    Point("broadcast", "batch-unnamed", CALL, f"{_CARRIERS}.drops:Drop._put", most=2),
+    Point("broadcast", "batch-written", CALL, f"{_CARRIERS}.drops:Drop.write", most=2),
+    Point("broadcast", "aggregator-taken", CALL, f"{_CARRIERS}.http:HttpCarrier.take", most=2),
+    Point(
+        "broadcast", "statuses-taken", CALL, f"{_CARRIERS}.whatsapp:WhatsappCarrier.take", most=2
+    ),
+    Point("broadcast", "receipts-moved", CALL, f"{_CARRIERS}.filedrop:_move", most=1),
+)
+"""What the carriers do that take whole messages: the surge of the fault matrix goes by SMPP, and a
+campaign over each of them crashes here (`test_campaign_carriers`)."""
+EVERY = (*POINTS, *WHOLE)
 ALWAYS = frozenset(
     {
         "intake.key-claimed",

@@ -8,7 +8,8 @@ import pytest
 from kafka.admin import KafkaAdminClient
 
 from services.local.parts import Parts
-from tests.broadcast_rig import Rig, running, wait_until
+from tests.broadcast_rig import Rig, wait_until
+from tests.faults.sending import accepted, caught
 
 pytestmark = pytest.mark.faults
 ARABIC = "تعمل الفرق الآن على إصلاح العطل، وسنرسل إليكم رسالة عند الانتهاء من العمل إن شاء الله."
@@ -17,16 +18,7 @@ ARABIC = "تعمل الفرق الآن على إصلاح العطل، وسنرس
 @pytest.fixture
 def rig(parts: Parts, request: pytest.FixtureRequest) -> Iterator[Rig]:
     """A carrier of 250 parts a second that answers after 20 to 60 ms."""
-    replicas = getattr(request, "param", 1)
-    spec = {"parts_per_second": 250, "window": 60}
-    profile = {"answer_delay_ms": {"uniform": [20, 60]}, "receipt_delay_ms": {"uniform": [0, 300]}}
-    with running(
-        parts,
-        request.node.name.partition("[")[0],
-        {"local": (spec, profile)},
-        [{"prefix": "+", "carrier": "local"}],
-        replicas=replicas,
-    ) as started:
+    with caught(parts, request) as started:
         yield started
 
 
@@ -39,10 +31,6 @@ def ask(rig: Rig, prefix: str, count: int) -> dict[str, str]:
         asked[rig.outreach.request(number, text)] = number
     rig.outreach.flush()
     return asked
-
-
-def accepted(rig: Rig) -> int:
-    return sum(submit.accepted for submit in rig.smsc["local"].submits())
 
 
 @pytest.mark.parametrize("seed", [1])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from mawja.broadcast.v1 import events_pb2
+from mawja.broadcast.v1.audiences_pb2 import Subscription
 from mawja.intake.v1 import events_pb2 as intake_pb2
 
 from services.local.smsc.record import read_record, reassemble
@@ -21,8 +22,9 @@ from services.runtime.scan import Lag, Scan
 from services.tools.local import smsc_record
 from services.tools.report import Report
 from tests.broadcast_rig import Ledger as StatusLog
-from tests.faults.asking import UNREADABLE, Asking
+from tests.faults.asking import Asking
 from tests.faults.crashing import CODE, GO, command
+from tests.faults.damaging import UNREADABLE
 from tests.faults.points import POINTS, chosen
 from tests.faults.stage import Size, Stage, stage
 from tests.faults.table import Row
@@ -80,7 +82,7 @@ def test_a_crash_after_every_effect(
         status = status_of(on, asking)
         row.account(
             report,
-            allowed=(f"{asking.unreadable:,} records were set aside as dead letters",),
+            allowed=(f"{asking.damaging.unreadable:,} records were set aside as dead letters",),
             beside=asking.contacts + len(asking.texted),
         )
         row.same(
@@ -102,6 +104,7 @@ def hold_contacts(on: Stage, asking: Asking) -> None:
     kept: defaultdict[bytes, set[str]] = defaultdict(set)
     contacts: defaultdict[bytes, set[str]] = defaultdict(set)
     opted_out: set[bytes] = set()
+    subscribed: set[bytes] = set()
 
     def take(record: Record) -> None:
         value = record.value or b""
@@ -113,17 +116,20 @@ def hold_contacts(on: Stage, asking: Asking) -> None:
         elif record.topic == topics.CONTACT_ACCEPTED.name:
             contact = intake_pb2.ContactAccepted.FromString(value)
             contacts[contact.person].add(contact.contact_id)
+        elif record.topic == topics.SUBSCRIPTION.name:
+            subscribed.add(Subscription.FromString(value).person)
         else:
             opted_out.add(record.key or b"")
 
     def people(numbers: Sequence[str]) -> list[bytes]:
         return [keyring.person(number) for number in numbers]
 
-    read = (topics.INBOUND_MESSAGE, topics.CONTACT_ACCEPTED, topics.OPT_OUT)
-    with Scan(on.parts.kafka, read) as scan:
+    tables = (topics.OPT_OUT, topics.SUBSCRIPTION)
+    with Scan(on.parts.kafka, (topics.INBOUND_MESSAGE, topics.CONTACT_ACCEPTED, *tables)) as scan:
         scan.advance(take)
     stopped, texted = people(asking.stopped), people(asking.texted)
     assert {*stopped, *people(asking.opted_out)} <= opted_out, "a STOP was lost"
+    assert set(people(asking.subscribed)) <= subscribed, "a subscription was lost"
     assert all(len(kept[person]) == 1 for person in (*stopped, *texted)), (
         "a message from a person was lost, or a redelivery has another id"
     )
@@ -140,7 +146,7 @@ def status_of(on: Stage, asking: Asking) -> StatusLog:
         status.wait_for(list(asking.messages), "DELIVERED", "UNKNOWN", "SUPPRESSED")
         on.wait(
             lambda: (
-                asyncio.run(asking.deliveries_waiting()) == 0
+                asyncio.run(asking.damaging.deliveries_waiting()) == 0
                 and lag.of("broadcast", (topics.RECEIPT,)) == 0
             ),
             60,

@@ -16,6 +16,7 @@ from services.runtime.topics import (
     BROADCAST_COMMAND,
     BROADCAST_DEAD,
     CALL_EVENT,
+    CAMPAIGN_COMMAND,
     CASE,
     CONTACT_ACCEPTED,
     DEDUP_COMMAND,
@@ -43,6 +44,7 @@ READ_BY = {
     BROADCAST_COMMAND: ("broadcast", BROADCAST_DEAD),
     QUEUED_NORMAL: ("broadcast", BROADCAST_DEAD),
     RECEIPT: ("broadcast", BROADCAST_DEAD),
+    CAMPAIGN_COMMAND: ("broadcast-campaigns", BROADCAST_DEAD),
     INBOUND_MESSAGE: ("intake", INTAKE_DEAD),
 }
 """Every topic that a worker reads, by which group, and where that sets aside what it can't read."""
@@ -102,11 +104,12 @@ def flood(on: Stage, topic: Topic, partition: int, count: int) -> int:
 
 
 def committed(kafka: str, group: str, topic: Topic, partition: int) -> int:
-    """How far a group has committed a partition."""
+    """How far a group has committed a partition; 0: it never had anything there to commit."""
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     try:
         offsets = admin.list_group_offsets({group: None})[group]
-        return int(offsets[TopicPartition(topic.name, partition)].offset)
+        found = offsets.get(TopicPartition(topic.name, partition))
+        return 0 if found is None else int(found.offset)
     finally:
         admin.close()
 

@@ -1,6 +1,7 @@
 """Every consumer group forgets where it was, and reads everything again."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,4 +74,7 @@ def test_reset(row: Row, size: Size, seed: int, tmp_path: Path) -> None:
         row.same("new cases", after.cases - before.cases, 0)
         row.same("new messages", after.messages.requested - before.messages.requested, 0)
         row.same("new SMS", len(list(read_record(smsc_record(tmp_path)))) - submits, 0)
-        assert after == before
+        # Whoever has lost its place can't know what it had asked dedup for already: it asks again,
+        # by the same ids, and dedup says that it was done.
+        row.figure("asked of dedup again", after.repeated - before.repeated)
+        assert replace(after, repeated=before.repeated) == before

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from services.local.valkey import LocalValkey
 from services.runtime.config import Settings
 from services.runtime.identity import Role
+from tests.broadcast_rig import Rig
+from tests.campaigns_rig import MAKER, OTHER, Office
 from tests.intake_rig import NUMBER, Intake, intake, shown
 from tests.parts_rig import Kit, make_kit
 from tests.smpp_rig import Starter
@@ -46,3 +49,25 @@ def smsc(tmp_path: Path) -> Iterator[Starter]:
 def kit() -> Kit:
     """What Kafka is started with."""
     return make_kit()
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalValkey]:
+    """A Valkey alone: for tests that need no Kafka."""
+    started = LocalValkey(tmp_path_factory.mktemp("valkey"))
+    started.start()
+    started.ready()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def maker(rig: Rig) -> Office:
+    """Who makes the campaigns of a file whose `rig` is a broadcast."""
+    return Office(rig.system, MAKER)
+
+
+@pytest.fixture(scope="module")
+def other(rig: Rig) -> Office:
+    """Who approves them."""
+    return Office(rig.system, OTHER, Role.APPROVER)

@@ -59,7 +59,9 @@ def rig(parts: Parts) -> Iterator[Rig]:
             "live": ({"declared": "live"}, {}),
         },
         [
-            {"prefix": "+", "carrier": "plain"},
+            # Not "+": it would be a way round all the others.
+            {"prefix": "+999510", "carrier": "plain"},
+            {"prefix": "+971", "carrier": "plain"},
             {"prefix": "+999512", "carrier": "paced"},
             {"prefix": "+999513", "carrier": "odd"},
             {"prefix": "+999514", "carrier": "rude"},

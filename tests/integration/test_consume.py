@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from kafka import TopicPartition
@@ -11,12 +12,13 @@ from kafka.structs import OffsetAndMetadata
 from mawja.common.v1 import common_pb2
 
 from services.local.parts import Parts
-from services.runtime import consume
+from services.runtime import consume, offsets
 from services.runtime.config import Settings
 from services.runtime.consume import Worker
 from services.runtime.errors import Away, Poison, Stop
 from services.runtime.own import Entry, LogReader, OwnedLog, Record
 from services.runtime.produce import Producer, acknowledged
+from services.runtime.takeover import Taken, Takeover
 from services.runtime.topics import (
     BROADCAST_COMMAND,
     BROADCAST_DEAD,
@@ -27,6 +29,7 @@ from services.runtime.topics import (
     DEDUP_COMMAND,
     DEDUP_DEAD,
     INBOUND_MESSAGE,
+    INCIDENT_COMMAND,
     MESSAGE_REQUESTED,
     MESSAGE_STATUS,
     OPT_OUT,
@@ -102,6 +105,35 @@ async def test_what_is_held_back_is_not_committed_until_given_up(settings: Setti
     # Stopping lets go of what was held, and the last commit still counts.
     assert committed(settings, "g3", QUEUED_NORMAL) == dict.fromkeys(range(4), (20, "-1"))
     assert all(work.stopped for work in room.works)
+
+
+async def test_while_records_keep_coming_a_commit_is_for_many(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Room(INCIDENT_COMMAND, MESSAGE_STATUS)
+    commits: list[int] = []
+    commit = offsets.commit
+
+    async def counted(consumer: Any, due: Any, partitions: Any) -> None:
+        if due:
+            commits.append(len(due))
+        await commit(consumer, due, partitions)
+
+    async with running(settings, plan(room, "g14"), room):
+        monkeypatch.setattr(offsets, "commit", counted)
+        producer = Producer(settings.kafka, "test-trickle")
+        await producer.start()
+        began_s = time.monotonic()
+        for number in range(100):
+            await acknowledged([await producer.send(INCIDENT_COMMAND, number % PARTITIONS, b"x")])
+        took_s = time.monotonic() - began_s
+        await producer.stop()
+        await until_decided(settings, room, 100)
+        await until(
+            lambda: sum(o for o, _ in committed(settings, "g14", INCIDENT_COMMAND).values()) == 100,
+            10,
+        )
+    assert 1 <= len(commits) <= took_s / 0.1 + 5, "one for each step would be a hundred"
 
 
 async def test_what_is_not_wanted_is_not_read(settings: Settings) -> None:
@@ -349,6 +381,29 @@ async def test_records_read_while_taking_over_are_not_worked_on_too_early(
         await say(settings, RECEIPT, [b"new"], partitions=1)
         await until(lambda: (0, base + 300) in room.seen)
     assert dict(room.seen) == {(0, base + 300): 1}
+
+
+async def test_a_takeover_may_last_longer_than_a_session(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the logs of a large campaign are folded the group must not think its member dead: it
+    would take the partitions away, and the folding would begin again, for ever."""
+    # The shortest that Kafka allows.
+    monkeypatch.setattr(consume, "_SESSION_MS", 6_000)
+    generations = []
+
+    async def fold(self: Takeover, partitions: Sequence[int]) -> dict[int, Taken]:
+        generations.append(list(partitions))
+        await asyncio.sleep(8)
+        return await take(self, partitions)
+
+    take = Takeover.take
+    monkeypatch.setattr(Takeover, "take", fold)
+    room = Room(QUEUED_URGENT, MESSAGE_REQUESTED)
+    async with running(settings, plan(room, "g13"), room):
+        await say(settings, QUEUED_URGENT, [b"new"] * 8)
+        await until(lambda: len(room.seen) >= 8)
+    assert generations == [list(range(PARTITIONS))]
 
 
 # From here on Kafka is frozen: keep this last.

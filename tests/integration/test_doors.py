@@ -20,9 +20,13 @@ import redis
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from kafka import KafkaProducer
+from mawja.broadcast.v1 import audiences_pb2 as audiences
+from mawja.broadcast.v1 import audiences_pb2_grpc
 from mawja.broadcast.v1 import events_pb2 as broadcast
+from mawja.broadcast.v1.campaigns_pb2 import CampaignCommand
 from mawja.common.v1 import common_pb2 as common
 
+from services.broadcast.campaigns.register import partition_of_campaign
 from services.local.system import ROOMS, token
 from services.runtime import ids, rpc, topics
 from services.runtime.identity import Role
@@ -79,6 +83,8 @@ def test_any_record_is_done_or_set_aside(doors: Doors) -> None:
             kinds += [(spoilt(draw, draw.choice(real[topic.name])), False) for _ in range(3 * EACH)]
             kinds += [(wild_event(draw, topic), False) for _ in range(EACH)]
             kinds += [(value, True) for value in crafted(topic, real)]
+            if topic is topics.CAMPAIGN_COMMAND:
+                kinds += [(value, False) for value in campaigns_of(draw, partition)]
             kinds += [(b"", False), (None, False), (draw.choice(real[topic.name]), False)]
             draw.shuffle(kinds)
             for value, certain in kinds:
@@ -87,7 +93,7 @@ def test_any_record_is_done_or_set_aside(doors: Doors) -> None:
                 if topic.log and draw.random() < 0.3:
                     headers.append((EPOCH, b""))
                 key = draw.choice([None, b"", draw.randbytes(16)])
-                if topic is topics.OPT_OUT or value is None:
+                if topic in (topics.OPT_OUT, topics.SUBSCRIPTION) or value is None:
                     key = draw.randbytes(16)
                 sent = producer.send(
                     topic.name, partition=partition, value=value, key=key, headers=headers
@@ -104,6 +110,45 @@ def test_any_record_is_done_or_set_aside(doors: Doors) -> None:
         wait_until(lambda group=group, read=read: all_read(doors, group, read), 120, 0.2)  # type: ignore[misc]
     account(doors)
     doors.nobody_died()
+
+
+def test_who_subscribed_is_found_among_garbage(doors: Doors) -> None:
+    metadata = rpc.bearer(token(doors.system.keys, "door", Role.COORDINATOR))
+    numbers = doors.numbers()
+    with grpc.insecure_channel(doors.system.target("broadcast")) as channel:
+        stub: Any = audiences_pb2_grpc.AudienceServiceStub(channel)
+        for number in numbers:
+            consent = audiences.Consent(agency="doors", topic="news", source="call")
+            request = audiences.SubscribeRequest(number=number, language="ar", consent=consent)
+            stub.Subscribe(request, metadata=metadata, timeout=30)
+        query = audiences.AudienceQuery(subscribers=audiences.Subscribers(agency="doors"))
+        wanted = audiences.MakeAudienceRequest(
+            request_id="doors", name="doors", drill=True, query=query
+        )
+        *_, last = stub.MakeAudience(wanted, metadata=metadata, timeout=60)
+    assert last.audience.recipients == len(numbers)
+    assert dict(last.audience.languages) == {"ar": len(numbers)}
+    doors.nobody_died()
+
+
+def campaigns_of(draw: random.Random, partition: int) -> Iterator[bytes]:
+    """Campaigns of a partition, that are made, rehearsed and told of as nobody would."""
+    for number in range(40):
+        name = ids.derive("doors", str(number))
+        if partition_of_campaign(name, PARTITIONS) != partition:
+            continue
+        for what in ("create", "rehearse", "update", "rehearse", "share", "start", "recall"):
+            action = CampaignCommand()
+            if what == "recall":
+                action.recall = "why"
+            else:
+                held = getattr(action, what)
+                held.SetInParent()
+                wild(draw, held)
+            action.campaign_id = name
+            action.envelope.command_id = f"{what}/{draw.random()}"
+            action.envelope.subject = draw.choice(["", "a", "b"])
+            yield action.SerializeToString()
 
 
 def crafted(topic: Topic, real: dict[str, list[bytes]]) -> Iterator[bytes]:
@@ -138,9 +183,11 @@ def crafted(topic: Topic, real: dict[str, list[bytes]]) -> Iterator[bytes]:
 
 
 def methods(room: str) -> Iterator[Any]:
-    module = import_module(f"mawja.{room}.v1.service_pb2")
-    [service] = module.DESCRIPTOR.services_by_name.values()
-    yield from service.methods
+    more = ("campaigns_pb2", "audiences_pb2", "alerts_pb2") if room == "broadcast" else ()
+    for name in ("service_pb2", *more):
+        module = import_module(f"mawja.{room}.v1.{name}")
+        [service] = module.DESCRIPTOR.services_by_name.values()
+        yield from service.methods
 
 
 def call(channel: Any, method: Any, sent: Sequence[bytes], metadata: Any) -> Any:

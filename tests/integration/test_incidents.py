@@ -2,8 +2,6 @@
 kill, on real Kafka and Valkey."""
 
 import asyncio
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +9,13 @@ import grpc
 import pytest
 import redis
 from mawja.common.v1 import common_pb2
-from mawja.dedup.v1 import events_pb2, incidents_pb2, service_pb2
+from mawja.dedup.v1 import events_pb2, service_pb2
 
 from services.runtime import clock, ids
 from services.runtime.config import Settings
 from services.runtime.identity import Role
-from services.runtime.own import Epochs, LogReader, Record, admitted
-from services.runtime.topics import CONTACT_ACCEPTED, INCIDENT, NEED
-from tests.dedup_rig import Intake, calling, writing
+from services.runtime.topics import CONTACT_ACCEPTED, NEED
+from tests.dedup_rig import Intake, calling, incidents_of, records_of, seen, writing
 from tests.room_process import Room, room
 
 FLOOD = {
@@ -33,7 +30,6 @@ ELSEWHERE = {
 }
 NUMBER = {name: f"+99950001000{n}" for n, name in enumerate([*FLOOD, *ELSEWHERE])}
 CASE = {name: ids.case_id(ids.contact_id("test", name)) for name in NUMBER}
-ASKED = 30
 
 
 def contact(intake: Intake, name: str, minute: int, start: int, **given: Any) -> bytes:
@@ -41,36 +37,6 @@ def contact(intake: Intake, name: str, minute: int, start: int, **given: Any) ->
     at = start + minute * 60_000
     given = {"channel": common_pb2.CHANNEL_WHATSAPP, "agency": "municipality", **given}
     return intake.contact(name, NUMBER[name], text, event_ms=at, **given)
-
-
-async def seen(ask: Callable[[], Any], right: Callable[[Any], bool]) -> Any:
-    """The answer, once it is right."""
-    deadline = time.monotonic() + ASKED
-    while True:
-        try:
-            answer = await ask()
-        except grpc.aio.AioRpcError as error:
-            if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND):
-                raise
-            answer = None
-        if answer is not None and right(answer):
-            return answer
-        assert time.monotonic() < deadline, answer
-        await asyncio.sleep(0.2)
-
-
-async def decisions(settings: Settings) -> list[incidents_pb2.IncidentDecision]:
-    """What counts of the log of incidents."""
-    reader, epochs = LogReader(settings.kafka, "test-incidents"), Epochs()
-    found: list[incidents_pb2.IncidentDecision] = []
-
-    def take(record: Record) -> None:
-        if admitted(epochs, record):
-            found.append(incidents_pb2.IncidentDecision.FromString(record.value or b""))
-
-    ends = await reader.end(INCIDENT, range(settings.partitions))
-    await reader.read_many({(INCIDENT, p): (0, end) for p, end in ends.items()}, take)
-    return found
 
 
 async def test_one_flood_is_one_incident_and_what_a_person_parts_stays_apart(
@@ -168,13 +134,12 @@ async def test_one_flood_is_one_incident_and_what_a_person_parts_stays_apart(
                     "ag-1",
                     "another tunnel, I called back",
                 )
-    log = await decisions(settings)
+    log = await incidents_of(settings)
     inputs = [(d.input.topic, d.input.offset) for d in log]
     # All are drills of one field: one partition.
     assert len(inputs) == len(set(inputs))
-    reader = LogReader(settings.kafka, "test-needs")
-    ends = await reader.end(NEED, range(settings.partitions))
-    assert sum(1 for topic, _ in inputs if topic == NEED.name) == sum(ends.values())
+    needs = await records_of(settings, NEED)
+    assert sum(1 for topic, _ in inputs if topic == NEED.name) == len(needs)
     said = running.log.read_text()
     assert not any(number in said for number in NUMBER.values())
     assert "Traceback" not in said

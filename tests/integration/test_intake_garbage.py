@@ -187,6 +187,10 @@ async def test_messages_from_people_become_contacts_once(
         }
         return broadcast_pb2.InboundMessage(**fields).SerializeToString()
 
+    def placed(**changes: Any) -> broadcast_pb2.MessagePart:
+        fields = {"total": 2, "sequence": 1, "coding": "ucs2", **changes}
+        return broadcast_pb2.MessagePart(**fields)
+
     values = [
         message("m1"),
         message("m1"),
@@ -197,6 +201,9 @@ async def test_messages_from_people_become_contacts_once(
         message("bad number", sealed_number=b"\x01garbage"),
         message("swapped", sealed_text=keyring.seal("number", "x", now)),
         message("carrier", carrier="NOT/../ok"),
+        message("coded otherwise", part=placed(coding="ebcdic")),
+        message("nowhere", part=placed(sequence=3)),
+        message("other octets", part=placed(sealed_octets=keyring.seal("octets", "ا", now))),
         b"\xff\xffgarbage",
         b"",
         message("m5"),
@@ -228,7 +235,7 @@ async def test_messages_from_people_become_contacts_once(
         common_pb2.DeadLetter.FromString(r.value or b"")
         for r in stored(settings, INTAKE_DEAD)[dead_before:]
     ]
-    assert len(letters) == 5
+    assert len(letters) == 8
     assert {letter.value for letter in letters} <= set(values)
     assert not any(NUMBER in letter.reason for letter in letters)
 

@@ -270,11 +270,13 @@ def test_a_part_that_dies_is_named_with_its_log(tmp_path: Path, kit: Kit) -> Non
         parts.local_valkey.kill9()
         with pytest.raises(LocalPartError, match=r"Valkey ended with code -9.*output\.log"):
             parts.check()
-        parts.local_valkey.restart()
+        assert until(lambda: parts.tend() != [])
+        parts.local_valkey.ready()
+        assert parts.tend() == []
         assert parts.local_kafka is not None
         parts.local_kafka.nodes[0].kill9()
         with pytest.raises(LocalPartError, match=r"Kafka node 1 ended with code -9.*kafka\.log"):
-            parts.check()
+            parts.tend()
 
 
 def test_a_kafka_that_can_not_start_says_why(

@@ -1,11 +1,15 @@
 """Owned logs on real Kafka: one rightful writer, void late records, and a Kafka that goes away."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import OutOfOrderSequenceNumber
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -13,13 +17,15 @@ from hypothesis import strategies as st
 
 from services.local.kafka import wait_ready
 from services.local.parts import Parts
-from services.runtime import topics
+from services.runtime import follow, stop, topics
 from services.runtime.config import Settings
 from services.runtime.errors import Away, ConfigError, Stop
+from services.runtime.follow import Following
 from services.runtime.own import EPOCH, MARKER, Entry, Epochs, LogReader, OwnedLog, Record, admitted
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.scan import Scan
-from services.runtime.topics import CASE, CONTACT_ACCEPTED, MESSAGE_STATUS
+from services.runtime.topics import CALLBACK, CASE, CONTACT_ACCEPTED, MESSAGE_STATUS
+from tests.conftest import PARTITIONS
 
 
 @asynccontextmanager
@@ -236,6 +242,82 @@ async def test_after_a_refused_batch_writing_goes_on(kafka: str) -> None:
         with pytest.raises(Away, match=OutOfOrderSequenceNumber.__name__):
             await acknowledged([await producer.send(CASE, 0, b"lost")])
         await acknowledged([await producer.send(CASE, 0, b"2")])
+
+
+async def test_who_follows_a_log_has_all_that_was_acknowledged_before_they_asked(
+    kafka: str, settings: Settings, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+    following = Following(
+        settings, CALLBACK, "test", lambda record: seen.append(record.value or b"")
+    )
+    with pytest.raises(Away, match="not read to its end yet"):
+        await following.current()
+    async with producing(kafka) as producer:
+        logs = [OwnedLog(producer, LogReader(kafka, "t"), CALLBACK, p) for p in range(PARTITIONS)]
+        for log in logs:
+            await log.acquire("a")
+        await logs[0].append(entries("before"))
+        running = asyncio.create_task(following.run())
+        try:
+            async with asyncio.timeout(10):
+                while not following.whole:  # noqa: ASYNC110 - a task of its own does it
+                    await asyncio.sleep(0.01)
+            assert seen == [b"before"]
+            for number in range(30):
+                await logs[number % PARTITIONS].append(entries(str(number)))
+                await asyncio.gather(*(following.current() for _ in range(5)))
+                assert seen[1:] == [str(n).encode() for n in range(number + 1)]
+            assert parts.local_kafka is not None
+            [node] = parts.local_kafka.nodes
+            monkeypatch.setattr(follow, "PATIENCE_S", 0.5)
+            os.kill(node.pid, signal.SIGSTOP)
+            try:
+                with pytest.raises(Away, match="can't be followed to its end right now"):
+                    await following.current()
+            finally:
+                os.kill(node.pid, signal.SIGCONT)
+            monkeypatch.setattr(follow, "PATIENCE_S", 5.0)
+            await following.current()
+        finally:
+            await stop.cancelled([running])
+    with pytest.raises(Away, match="not read to its end yet"):
+        await following.current()
+
+
+async def test_who_follows_a_log_begins_at_its_beginning_though_kafka_answers_slowly(
+    kafka: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked for at the assignment is answered after the seek, and ends it."""
+    started, asked = AIOKafkaConsumer.start, Fetcher._proc_offset_request
+
+    async def start(consumer: "AIOKafkaConsumer[bytes, bytes]") -> None:
+        await started(consumer)
+        await asyncio.sleep(0.2)
+
+    async def late(*args: object) -> object:
+        answer = await asked(*args)
+        await asyncio.sleep(0.5)
+        return answer
+
+    monkeypatch.setattr(AIOKafkaConsumer, "start", start)
+    monkeypatch.setattr(Fetcher, "_proc_offset_request", late)
+    seen: list[bytes] = []
+    following = Following(
+        settings, CALLBACK, "test", lambda record: seen.append(record.value or b"")
+    )
+    async with producing(kafka) as producer:
+        log = OwnedLog(producer, LogReader(kafka, "t"), CALLBACK, 1)
+        await log.acquire("b")
+        await log.append(entries("long before"))
+        running = asyncio.create_task(following.run())
+        try:
+            async with asyncio.timeout(10):
+                while not following.whole:  # noqa: ASYNC110 - a task of its own does it
+                    await asyncio.sleep(0.01)
+            assert b"long before" in seen
+        finally:
+            await stop.cancelled([running])
 
 
 # From here on Kafka is killed: keep these last.

@@ -21,16 +21,6 @@ from services.runtime.views import Views
 PARTITIONS = 2
 
 
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterable[LocalValkey]:
-    """A Valkey alone: these tests need no Kafka."""
-    started = LocalValkey(tmp_path_factory.mktemp("valkey"))
-    started.start()
-    started.ready()
-    yield started
-    started.stop()
-
-
 @asynccontextmanager
 async def connected(valkey: LocalValkey) -> AsyncIterator["redis.Redis"]:
     client = store.connect(valkey.url)

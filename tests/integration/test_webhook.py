@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from services.intake.webhook import TOLERANCE_S, verify
 from services.local.kafka import wait_ready
 from services.local.parts import Parts
 from services.runtime import ids
 from services.runtime.config import Settings
 from services.runtime.privacy import Keyring
+from services.runtime.webhooks import TOLERANCE_S, verify
 from tests.intake_rig import NUMBER, contacts, intake, signed
 
 SECRET = b"a secret of at least 24 bytes"

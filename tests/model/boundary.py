@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.broadcast.carriers.base import (
+    Offered,
+    OnOutcomes,
     OutPart,
     Refused,
     SubmitOutcome,
@@ -88,9 +90,26 @@ class Carrier:
         self, parts: Sequence[OutPart], *, write_by: float | None = None
     ) -> list[SubmitOutcome]:
         assert write_by is not None, "a claim ends"
+        return list(await self._ask(parts, write_by))
+
+    def submit_then(
+        self, parts: Sequence[OutPart], then: OnOutcomes, *, write_by: float
+    ) -> Offered:
+        together = self._ask(parts, write_by)
+
+        def tell(done: "asyncio.Future[list[SubmitOutcome]]") -> None:
+            if not done.cancelled():
+                then(done.result())
+
+        together.add_done_callback(tell)
+        return together
+
+    def _ask(
+        self, parts: Sequence[OutPart], write_by: float
+    ) -> "asyncio.Future[list[SubmitOutcome]]":
         asked = [Asked(part, write_by, self.loop.create_future()) for part in parts]
         self.asked += asked
-        return list(await asyncio.gather(*(one.outcome for one in asked)))
+        return asyncio.gather(*(one.outcome for one in asked))
 
 
 class Silent:

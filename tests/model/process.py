@@ -21,6 +21,7 @@ from services.broadcast.carriers.base import (
     LateAnswer,
 )
 from services.broadcast.desk import Desk
+from services.broadcast.detours import Shares
 from services.broadcast.pace import Bucket
 from services.broadcast.sender import Out
 from services.broadcast.worker import Partition
@@ -45,6 +46,25 @@ from tests.model.world import (
     View,
     World,
 )
+
+
+class NoCampaigns:
+    """A partition's part in campaigns where there are none."""
+
+    def start(self, shown: Callable[[], bool]) -> None:
+        pass
+
+    async def stop(self) -> None:
+        pass
+
+    def held_back(self, queued: object) -> bool:
+        return False
+
+    def folded(self, change: object, decided_ms: int) -> None:
+        pass
+
+    def written(self, change: object, decided_ms: int) -> None:
+        pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,12 +241,17 @@ class Process:
                 sender=cast(
                     Any,
                     SimpleNamespace(
-                        add=self._sendable, remove=lambda _: self._sender_gone(), wake=lambda: None
+                        add=self._sendable,
+                        remove=lambda _: self._sender_gone(),
+                        wake=lambda: None,
+                        away=frozenset(),
+                        shares=Shares(),
                     ),
                 ),
                 replies=cast(Any, Silent()),
                 views=cast(Any, Silent()),
                 view=self._view_of,
+                part=lambda *_: cast(Any, NoCampaigns()),
                 fail=self._fail,
             )
             epochs = Epochs()

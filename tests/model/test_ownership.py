@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from mawja.broadcast.v1.events_pb2 import MessageChange
+from mawja.broadcast.v1.events_pb2 import MessageChange, QueuedMessage
 
 from services.broadcast import admission, messages, status_log
 from services.broadcast.messages import CLAIMED, RELEASED, UNKNOWN
@@ -69,9 +69,18 @@ class NoReadBack(OwnedLog):
 
 
 def resend_unknown(patch: pytest.MonkeyPatch) -> None:
-    """What may be with the carrier is claimed again."""
-    again = {**messages.NEXT, UNKNOWN: messages.NEXT[UNKNOWN] | {CLAIMED}}
-    patch.setattr(messages, "NEXT", again)
+    """What may be with the carrier is claimed again, as if a person had decided so."""
+    usual = messages.claim
+
+    def claim(
+        known: messages.Messages, queued: QueuedMessage, carrier: str, parts: int, until_ms: int
+    ) -> MessageChange:
+        change = usual(known, queued, carrier, parts, until_ms)
+        if known.state(queued.message_id) == UNKNOWN:
+            change.resend += 1
+        return change
+
+    patch.setattr("services.broadcast.sending.claim", claim)
     for module in (messages, admission):
         patch.setattr(module, "MAY_BE_CLAIMED", messages.MAY_BE_CLAIMED | {UNKNOWN})
 

@@ -60,17 +60,18 @@ def test_a_carrier_that_is_away_does_not_take_the_places_of_the_others() -> None
     for number in range(5):
         lanes.add(Waiting(queued(f"a{number}", NORMAL), number, "away"))
     assert lanes.full(NORMAL)
+    lanes.away = {"away", "another"}
     for number in range(3):
-        assert not lanes.full(NORMAL, {"away", "another"})
+        assert not lanes.full(NORMAL)
         lanes.put_back(lanes.take(NORMAL, "away"), due_s=9.0)
         lanes.add(Waiting(queued(f"b{number}", NORMAL), number, "bound"))
-    assert lanes.full(NORMAL, {"away"})
+    assert lanes.full(NORMAL)
     lanes.take(NORMAL, "bound")
-    assert not lanes.full(NORMAL, {"away"})
+    assert not lanes.full(NORMAL)
     # In the end memory is bounded all the same.
     for number in range(5, 7):
         lanes.add(Waiting(queued(f"a{number}", NORMAL), number, "away"))
-    assert lanes.full(NORMAL, {"away"})
+    assert lanes.full(NORMAL)
 
 
 def test_the_expired_and_those_who_opted_out_leave_wherever_they_stand() -> None:
@@ -89,6 +90,16 @@ def test_the_expired_and_those_who_opted_out_leave_wherever_they_stand() -> None
     assert lanes.take(BULK, "a") is late
     assert lanes.first(BULK, "a") is None
     assert len(lanes) == lanes.count(BULK) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20))))
+def test_nothing_waits_past_its_end(steps: list[tuple[int, int]]) -> None:
+    lanes = Lanes()
+    for number, (end, passed) in enumerate(steps):
+        now = number
+        lanes.add(Waiting(queued(str(number), expires_ms=end), 0, "a"))
+        lanes.expire(now + passed)
+        assert all(one.message.expires_ms > now + passed for one in lanes)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9))))

@@ -44,6 +44,16 @@ def test_the_agreed_rate_is_reached() -> None:
     assert sent == pytest.approx(2_000, rel=0.02)
 
 
+def test_what_has_gone_already_is_paid_for_before_the_next() -> None:
+    bucket, now, sent = Bucket(20, 0.0), 0.0, 0
+    while now < 10:
+        if bucket.wait_s(1, now) == 0:
+            bucket.spend(5, now)
+            sent += 5
+        now += 0.01
+    assert sent == pytest.approx(200, abs=7)
+
+
 def test_throttling_slows_down_once_a_burst_and_passes() -> None:
     bucket = Bucket(100, 0.0)
     for _ in range(50):

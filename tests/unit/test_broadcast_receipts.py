@@ -1,10 +1,13 @@
 """Receipts settle the parts of messages, in any order and any number of times."""
 
 from itertools import permutations
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from mawja.broadcast.v1 import events_pb2
 
+from services.broadcast.admission import Turn
 from services.broadcast.messages import (
     DELIVERED,
     FAILED,
@@ -15,7 +18,9 @@ from services.broadcast.messages import (
     claim,
     next_change,
 )
-from services.broadcast.receipts import PATIENCE_MS, Receipts
+from services.broadcast.receipts import PATIENCE_MS, TOGETHER, Receipts, receipts_in, records_of
+from services.broadcast.worker import Partition
+from services.runtime.errors import Poison
 from tests.broadcast_parts import queued
 
 PERSON = b"p" * 16
@@ -134,3 +139,48 @@ def test_a_receipt_that_nobody_waits_for_is_given_up_after_its_time() -> None:
     assert receipts.give_up(1_000 + PATIENCE_MS) == []
     assert [kept.offset for kept in receipts.give_up(1_001 + PATIENCE_MS)] == [3]
     assert receipts.kept == 0
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["submitted", "unknown"])
+def test_a_receipt_for_the_whole_settles_every_part(answered: bool) -> None:
+    messages = Messages()
+    receipts, message = Receipts(messages), claimed(messages, 3)
+    # A carrier that takes whole messages gives all parts one id.
+    submit(messages, message, *(["w"] * 3 if answered else []))
+    word = receipt("w", reference=0 if answered else message.change().reference)
+    word.whole = True
+    assert not take(receipts, messages, word)
+    assert message.state == DELIVERED
+    assert list(message.change().carrier_ids) == ["w"] * 3
+    assert message.change().part_outcomes == bytes([1, 1, 1])
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, TOGETHER, 2 * TOGETHER + 1])
+def test_receipts_come_out_of_their_records_as_they_went_in(count: int) -> None:
+    some = [receipt(str(number)) for number in range(count)]
+    records = [events_pb2.Receipt.FromString(r.SerializeToString()) for r in records_of(some)]
+    assert len(records) == -(-count // TOGETHER)
+    assert [one for record in records for one in receipts_in(record)] == some
+
+
+def test_who_does_not_know_of_several_receipts_sets_their_record_aside() -> None:
+    [record] = records_of([receipt("a"), receipt("b")])
+    del record.receipts[:]
+    with pytest.raises(Poison):
+        Receipts(Messages()).take(record, 0)
+
+
+async def test_a_damaged_receipt_keeps_back_no_other_of_its_record() -> None:
+    taken: list[str] = []
+
+    def receive(one: events_pb2.Receipt, offset: int) -> None:
+        assert offset == 7
+        if one.carrier_id == "bad":
+            raise Poison("damaged")
+        taken.append(one.carrier_id)
+
+    [record] = records_of([receipt("a"), receipt("bad"), receipt("b")])
+    partition: Any = SimpleNamespace(_answers=SimpleNamespace(receive=receive))
+    with pytest.raises(Poison):
+        await Partition._receipts(partition, record, 7, Turn())
+    assert taken == ["a", "b"]

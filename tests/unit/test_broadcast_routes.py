@@ -1,11 +1,16 @@
 """Which numbers can be written to, and by which carrier."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.broadcast import numbers
-from services.broadcast.routes import CarrierSpec, Routes, parse
+from services.broadcast.campaigns.terms import terms_of
+from services.broadcast.routes import CarrierSpec, Route, Routes, parse, shared
+from services.broadcast.rules.reading import read
 from services.runtime.errors import ConfigError
 from tests.broadcast_parts import FILE
 
@@ -28,7 +33,7 @@ def test_what_stands_against_a_number(number: str, why: str) -> None:
 
 
 def chosen(routes: Routes, number: str, language: str, drill: bool) -> str:
-    carrier = routes.choose(number, language, drill)
+    carrier = routes.choose(number, language, drill, b"p" * 16)
     return carrier.name if isinstance(carrier, CarrierSpec) else f"no: {carrier}"
 
 
@@ -58,10 +63,72 @@ def test_a_rehearsal_and_the_real_thing_never_share_a_carrier(
     digits: str, language: str, drill: bool
 ) -> None:
     for number in (f"+{digits}", f"+971{digits}", f"+999{digits}"):
-        carrier = ROUTES.choose(number, language, drill)
+        carrier = ROUTES.choose(number, language, drill, digits.encode())
         if isinstance(carrier, CarrierSpec):
             assert carrier.declared == ("test" if drill else "live")
             assert drill or not number.startswith("+999")
+
+
+PEOPLE = [number.to_bytes(16) for number in range(4_000)]
+WEIGHTS = st.lists(st.floats(0.5, 20), min_size=2, max_size=4)
+
+
+def of_weights(weights: Sequence[float]) -> list[Route]:
+    return [Route("+971", "", f"carrier-{index}", weight) for index, weight in enumerate(weights)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(WEIGHTS)
+def test_routes_of_equal_rank_share_by_their_weights(weights: list[float]) -> None:
+    routes = of_weights(weights)
+    counts = Counter(shared(routes, person) for person in PEOPLE)
+    assert counts.total() == len(PEOPLE)
+    for route in routes:
+        wanted = route.weight / sum(weights)
+        assert counts[route.carrier] / len(PEOPLE) == pytest.approx(wanted, abs=0.04)
+
+
+@settings(max_examples=20, deadline=None)
+@given(WEIGHTS, st.floats(0.1, 5))
+def test_another_weight_moves_nobody_between_the_others(weights: list[float], by: float) -> None:
+    before, after = of_weights(weights), of_weights([weights[0] * by, *weights[1:]])
+    for person in PEOPLE[:1_000]:
+        old, new = shared(before, person), shared(after, person)
+        assert old == new or (new if by > 1 else old) == "carrier-0"
+
+
+def test_the_ways_round_are_those_of_the_next_ranks() -> None:
+    text = (
+        FILE
+        + """  - {prefix: "+971", carrier: arabic, weight: 3}
+  - {prefix: "+", carrier: live}
+"""
+    )
+    ranks = parse(text, "carriers.yaml").ranks("+971501234567", "ar", False)
+    # `arabic` for Arabic stands before what both share; nobody stands twice.
+    assert [[route.carrier for route in rank] for rank in ranks] == [["live"], ["arabic"]]
+    ranks = parse(text, "carriers.yaml").ranks("+971551234567", "en", False)
+    assert [{route.carrier for route in rank} for rank in ranks] == [{"live", "arabic"}]
+
+
+def test_a_route_may_say_that_no_other_carrier_has_its_messages() -> None:
+    file = (
+        FILE
+        + """  - {prefix: "+971", carrier: arabic, fallback: none}
+  - {prefix: "+", carrier: live}
+"""
+    )
+    routes, found = parse(file, "carriers.yaml"), Counter[tuple[str, int]]()
+    for person in PEOPLE[:200]:
+        own = routes.choose("+971551234567", "en", False, person)
+        assert isinstance(own, CarrierSpec)
+        found[own.name, len(routes.ways("+971551234567", "en", False, person))] += 1
+    # Two routes of equal rank share the people; only whose route says so has no way round it.
+    assert set(found) == {("live", 1), ("arabic", 0)}
+    assert routes.ways("+97455512345", "en", True, b"p" * 16) != []
+    assert terms_of(routes, read(None)) != terms_of(
+        parse(file.replace("fallback: none", "fallback: any"), "carriers.yaml"), read(None)
+    )
 
 
 def test_what_the_file_says_of_a_carrier() -> None:
@@ -86,6 +153,10 @@ def test_what_the_file_says_of_a_carrier() -> None:
         ('"+971", carrier: live', '"971", carrier: live', 35, "routes[0].prefix: a plus"),
         ('"+971", carrier: live', '"+999", carrier: live', 35, "must be declared test"),
         ("language: ar, carrier: arabic", "carrier: nobody", 36, "must be live or arabic or drill"),
+        ("carrier: arabic}", "carrier: arabic, weight: 0}", 36, "weight: must be a number from"),
+        ("carrier: arabic}", "carrier: arabic, weight: 101}", 36, "weight: must be a number from"),
+        ("language: ar, carrier: arabic", "carrier: live", 36, "carrier: has a route of this"),
+        ("carrier: arabic}", "carrier: arabic, fallback: no}", 36, "fallback: must be any or none"),
         ("routes:", "roads:", 2, "routes: must be a list"),
         ("carriers:", "carriers: [", 3, "not YAML"),
     ],

@@ -10,7 +10,7 @@ from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2
 from mawja.intake.v1 import events_pb2 as intake_pb2
 
-from services.dedup import catalogue, data, languages, learnt, model
+from services.dedup import catalogue, data, languages, learnt
 from services.dedup.cases import Cases, Decision
 from services.dedup.catalogue import Catalogue
 from services.dedup.choice import choice, chosen
@@ -19,6 +19,7 @@ from services.dedup.reading import Limits, Reader
 from services.runtime import ids
 from services.runtime.errors import ConfigError
 from tests.dedup_desk import ALI, MIN, NOW, RULES
+from tests.quality.scenes import plain_hash
 
 QUESTION = "هل المدارس مغلقة غدا؟"
 BETWEEN = "قطاع خاص ولا حكومة دوام باجر؟"
@@ -33,7 +34,7 @@ def reader() -> Reader:
         services.agencies_of,
         learnt.weights(),
         Limits(RULES.life_enough, RULES.topic_enough, RULES.kind_enough),
-        model.plain_hash,
+        plain_hash,
         Questions(known.entries.values(), known.asking, spoken),
         known.unclear,
     )

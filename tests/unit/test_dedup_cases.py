@@ -171,6 +171,19 @@ def test_nothing_is_marked_while_folding_what_was_stated() -> None:
     assert [t.rows[0].contacts for t in cases.tallies.every(0, 0)] == [1]
 
 
+def test_a_drill_and_a_real_contact_are_counted_in_rows_of_their_own() -> None:
+    desk = Desk()
+    desk.contact("real")
+    desk.contact("rehearsed", person=MONA, drill=True)
+    desk.contact("rehearsed again", 1, person=MONA, drill=True)
+    [tally] = desk.cases.tallies.take(0, 0)
+    assert [(row.drill, row.contacts) for row in tally.rows] == [(False, 1), (True, 2)]
+    folded = Cases(RULES)
+    for offset, decision in enumerate(desk.log):
+        folded.fold(decision, offset)
+    assert list(folded.tallies.every(0, 0)) == [tally]
+
+
 def test_a_log_whose_beginning_is_no_longer_kept_is_folded() -> None:
     """Retention takes the first decision on a contact away, and leaves later ones on it."""
     desk = Desk()

@@ -33,9 +33,36 @@ def test_commands_change_the_case_and_are_answered(desk: Desk) -> None:
     assert noted.case.version == 5
 
 
+def topic(agency: str, code: str) -> dict[str, Any]:
+    return {"set_topic": events_pb2.SetTopic(agency=agency, topic=code)}
+
+
+def test_a_person_says_what_a_case_is_about(desk: Desk) -> None:
+    case_id = desk.contact("a", agency="").case.case_id
+    said = desk.command("1", case_id, **topic("health", "clinic"))
+    assert (said.change, said.outcome.code) == (events_pb2.CASE_CHANGE_TRIAGED, 0)
+    assert (said.case.agency, said.case.topic, said.case.version) == ("health", "clinic", 2)
+    assert said.case.state == events_pb2.CASE_STATE_OPEN
+    # What was said wrongly can be put right, but a case is not given away.
+    mended = desk.command("2", case_id, **topic("health", "ambulance"))
+    assert (mended.case.topic, mended.case.version) == ("ambulance", 3)
+    refused = desk.command("3", case_id, **topic("interior", "passport"))
+    assert (refused.change, refused.outcome.code) == (events_pb2.CASE_CHANGE_REFUSED, 9)
+    assert "the case is with health" in refused.outcome.message
+    assert (refused.case.topic, refused.case.version) == ("ambulance", 3)
+    # A further contact about the same joins it; one about something else does not.
+    assert desk.contact("b", MIN, topic="ambulance").case.case_id == case_id
+    assert desk.contact("c", MIN, agency="interior").case.case_id != case_id
+    assert desk.folded().case(0) == desk.cases.case(0)
+
+
 @pytest.mark.parametrize(
     ("action", "code"),
-    [({"resolve": events_pb2.Resolve()}, 9), ({"reopen": events_pb2.Reopen()}, 0)],
+    [
+        ({"resolve": events_pb2.Resolve()}, 9),
+        (topic("health", "clinic"), 9),
+        ({"reopen": events_pb2.Reopen()}, 0),
+    ],
 )
 def test_what_a_resolved_case_allows(desk: Desk, action: dict[str, Any], code: int) -> None:
     case_id = desk.contact("a").case.case_id

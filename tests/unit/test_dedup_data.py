@@ -28,12 +28,45 @@ def test_the_shipped_rules_are_read() -> None:
         ("text_same: 0.8", "text_same: 0.8\nodd: 1", "odd"),
         ("tally_keep: 8d", "tally_keep: 1d", "tally_keep must outlast"),
         ("shared_cases: 8", "shared_cases: 0", "shared_cases must be"),
+        ("need_same: 0.7", "need_same: true", "need_same must be a share"),
+        ("need_same: 0.7", "need_same: 0.01", "rules.yaml: need_other must not be above need_same"),
+        ("agencies: {}", "", "not known: agencies"),
+        ("agencies: {}", "agencies: [police]", "agencies must be agency codes, each with"),
+        ("agencies: {}", "agencies: {7: {need_same: 0.8}}", "7 must be an agency code"),
+        ("agencies: {}", "agencies: {Police: {need_same: 0.8}}", "Police must be an agency code"),
+        ("agencies: {}", "agencies: {police: 0.8}", "police must give need_same or need_other"),
+        ("agencies: {}", "agencies: {police: {}}", "police must give need_same or need_other"),
+        (
+            "agencies: {}",
+            "agencies: {police: {need_same: 0.8, text_same: 0.9}}",
+            "police must give need_same or need_other, and nothing else",
+        ),
+        (
+            "agencies: {}",
+            "agencies: {police: {need_same: 8}}",
+            "agencies: police: need_same must be a share from 0 to 1",
+        ),
+        (
+            "agencies: {}",
+            "agencies: {police: {need_other: 0.8}}",
+            "agencies: police: need_other must not be above need_same",
+        ),
     ],
 )
 def test_wrong_rules_are_refused(old: str, new: str, why: str) -> None:
     assert old in GIVEN
     with pytest.raises(ConfigError, match=why):
         data.rules(GIVEN.replace(old, new))
+
+
+def test_an_agency_has_its_own_thresholds_and_the_common_ones_where_it_gives_none() -> None:
+    own = "agencies: {police: {need_same: 0.9}, traffic: {need_other: 0.1}}"
+    rules = data.rules(GIVEN.replace("agencies: {}", own))
+    assert (rules.need_same, rules.need_other) == (0.7, 0.03)
+    assert (rules.of("police").need_same, rules.of("police").need_other) == (0.9, 0.03)
+    assert (rules.of("traffic").need_same, rules.of("traffic").need_other) == (0.7, 0.1)
+    assert rules.of("health") is rules
+    assert rules.of("") is rules
 
 
 @pytest.mark.parametrize("text", ["[", "just words", "- a"])

@@ -127,6 +127,8 @@ def asked(**action: Any) -> bytes:
         ({"follow_merge": {}}, "follow_merge.into.case_id is not a UUID"),
         ({"follow_split": {"source_id": "x"}}, "follow_split.source_id is not a UUID"),
         ({"follow_state": {"resolved_ms": -1}}, "resolved_ms is not a time"),
+        ({"set_topic": {"agency": "health"}}, "set_topic must give an agency and a topic"),
+        ({"set_topic": {"agency": "health:*", "topic": "clinic"}}, "set_topic must give"),
         ({"hear": {"source_id": ID}}, "event_ms is not a time"),
         ({"hear": {"event_ms": NOW}}, "hear.source_id is not a UUID"),
     ],
@@ -145,6 +147,7 @@ def test_a_command_that_could_not_be_followed_is_refused(wrong: dict[str, Any], 
         {"follow_split": {"source_id": ID}},
         {"follow_state": {}},
         {"hear": {"source_id": ID, "event_ms": NOW}},
+        {"set_topic": {"agency": "health", "topic": "clinic"}},
     ],
 )
 def test_merging_and_parting_commands_are_read_and_decided(action: dict[str, Any]) -> None:

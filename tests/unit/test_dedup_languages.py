@@ -9,6 +9,7 @@ from services.dedup import languages
 from services.dedup.identify import Identifier
 from services.dedup.language import stop_stems
 from services.dedup.stems import stem
+from services.dedup.words import tokens
 from services.runtime.errors import ConfigError
 from tests.quality import scenes as authored
 
@@ -60,7 +61,8 @@ def test_people_in_a_crisis_are_answered_in_their_language(split: str) -> None:
     identifier = Identifier(SHIPPED)
     contacts = [contact for scene in authored.read(split) for contact in scene.contacts]
     told = Counter(
-        (identifier.identify(one.text).code or "unknown", one.language) for one in contacts
+        (identifier.identify(one.text, tokens(one.text)).code or "unknown", one.language)
+        for one in contacts
     )
     right = sum(count for (code, language), count in told.items() if code == language)
     unknown = sum(count for (code, _), count in told.items() if code == "unknown")
@@ -79,7 +81,7 @@ def test_a_language_is_added_by_a_file(tmp_path: Path) -> None:
     assert one.alike == {("tubig",): "=water", ("baha",): "=water"}
     [danger] = one.danger
     assert danger.places == (frozenset({("hindi",), ("di",)}), frozenset({("makahinga",)}))
-    assert Identifier([one]).identify("tulong po").code == "tl"
+    assert Identifier([one]).identify("tulong po", ["tulong", "po"]).code == "tl"
 
 
 @pytest.mark.parametrize(

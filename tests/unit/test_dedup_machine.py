@@ -55,6 +55,7 @@ def call(n: int, state: int, at_ms: int, disposition: int = 0) -> bytes:
 def command(n: int, case_of: int, action: str) -> bytes:
     actions: dict[str, dict[str, Any]] = {
         "assign": {"assign": events_pb2.Assign(assignee="ag-1")},
+        "triage": {"set_topic": events_pb2.SetTopic(agency="health", topic="clinic")},
         "resolve": {"resolve": events_pb2.Resolve()},
         "reopen": {"reopen": events_pb2.Reopen(sealed_reason=b"why")},
         "note": {"add_note": events_pb2.AddNote(sealed_text=b"text")},
@@ -136,7 +137,7 @@ class Worker(RuleBasedStateMachine):
     @rule(
         n=st.integers(0, 30),
         case_of=st.integers(0, 8),
-        action=st.sampled_from(["assign", "resolve", "reopen", "note"]),
+        action=st.sampled_from(["assign", "triage", "resolve", "reopen", "note"]),
     )
     def somebody_asks(self, n: int, case_of: int, action: str) -> None:
         self.topics["command"].append(command(n, case_of, action))

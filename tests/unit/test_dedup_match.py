@@ -24,6 +24,7 @@ CASE = Side(
     organisation=False,
     life_safety=False,
     drill=False,
+    recorded=False,
     open=True,
     first_ms=NOW,
     last_ms=NOW,
@@ -119,6 +120,7 @@ ANOTHER = [
     ),
     ("thanks", contact(feedback=True), CASE, "another kind"),
     ("a rehearsal", contact(drill=True), CASE, "rehearsal"),
+    ("a record of past calls", contact(recorded=True), CASE, "record"),
     ("resolved long ago", contact(8 * DAY), replace(CASE, open=False), "too old"),
     ("open, but forgotten", contact(31 * DAY), CASE, "too old"),
     ("no agency, other words", contact(agency="", shape=OTHER), replace(CASE, shape=TEXT),
@@ -203,6 +205,7 @@ SIDES = st.builds(
     organisation=st.booleans(),
     life_safety=st.booleans(),
     drill=st.booleans(),
+    recorded=st.booleans(),
     open=st.booleans(),
     first_ms=st.integers(NOW, NOW + 40 * DAY),
     last_ms=st.integers(NOW + 40 * DAY, NOW + 80 * DAY),
@@ -217,5 +220,6 @@ def test_what_must_never_be_joined_never_is(one: Side, case: Side, shared: bool)
     assert verdict.reason
     if verdict.score:
         assert one.drill == case.drill
+        assert one.recorded == case.recorded
         codes = {n for n in one.shape if n & CODE}, {n for n in case.shape if n & CODE}
         assert codes[0] <= codes[1] or codes[1] <= codes[0]

@@ -216,6 +216,14 @@ def test_a_rehearsal_is_never_merged_with_a_person(desk: Desk) -> None:
     assert "rehearsal" in refused.outcome.message
 
 
+def test_a_record_of_past_calls_is_never_merged_with_who_waits(desk: Desk) -> None:
+    real, record = desk.contact("a").case, desk.contact("b", MIN, recorded=True).case
+    assert (real.recorded, record.recorded) == (False, True)
+    refused = merge(desk, "1", record, real)
+    assert (refused.change, refused.outcome.code) == (REFUSED, 9)
+    assert "records" in refused.outcome.message
+
+
 def test_a_case_is_not_merged_into_itself_nor_twice(desk: Desk) -> None:
     source, into = two(desk)
     assert "itself" in merge(desk, "0", into, into).outcome.message

@@ -32,6 +32,20 @@ def test_of_many_contacts_the_first_are_told_and_any_that_tells_of_danger() -> N
     assert stating.hears(late)
 
 
+def test_what_a_person_said_it_is_about_is_told_of_cases_with_a_text() -> None:
+    desk = Desk()
+    case_id = desk.contact("a", agency="").case.case_id
+    topic = events_pb2.SetTopic(agency="civil-defence", topic="flood")
+    said = desk.command("1", case_id, set_topic=topic)
+    stating.state(said, stating.NOTHING_HEARD, b"")
+    assert not said.needs
+    said.case.triage.topic, said.case.triage.topic_confidence = "clinic", 0.2
+    stating.state(said, stating.NOTHING_HEARD, b"")
+    [need] = said.needs
+    assert (need.agency, need.topic, need.topic_confidence) == ("civil-defence", "flood", 1.0)
+    assert (need.case_version, need.resolved) == (said.case.version, False)
+
+
 def test_a_need_that_a_call_met_is_told_of_cases_with_a_text() -> None:
     desk = Desk()
     desk.contact("a")

@@ -11,10 +11,11 @@ from mawja.intake.v1 import events_pb2 as intake_pb2
 from loadtests.people import switchboards
 from loadtests.steps import Submit
 from loadtests.surge import script
-from services.dedup import catalogue, data, languages, learnt, model
+from services.dedup import catalogue, data, languages, learnt
 from services.dedup.cases import Cases
 from services.dedup.reading import Limits, Reader
 from services.runtime import ids
+from tests.quality.scenes import plain_hash
 
 RULES = data.rules()
 NOW = 1_800_000_000_000
@@ -51,7 +52,7 @@ def decided(seed: int) -> list[tuple[Submit, str, str]]:
     made = []
     limits = Limits(RULES.life_enough, RULES.topic_enough, RULES.kind_enough)
     reader = Reader(
-        languages.read(), catalogue.read().agencies_of, learnt.weights(), limits, model.plain_hash
+        languages.read(), catalogue.read().agencies_of, learnt.weights(), limits, plain_hash
     )
     for offset, step in enumerate(script("covid-78k", calls=CALLS, seed=seed)):
         if isinstance(step, Submit):

@@ -18,12 +18,24 @@ from services.dedup.words import (
     bounded,
     is_code,
     pack,
+    sentences,
     tokens,
     unpack,
 )
 
 LANGUAGES = languages.read()
 IDENTIFIER = Identifier(LANGUAGES)
+
+
+def identified(text: str) -> Guess:
+    return IDENTIFIER.identify(text, tokens(text))
+
+
+@given(st.text())
+def test_the_sentences_of_a_text_are_its_words(text: str) -> None:
+    assert [word for said in sentences(text) for word in said] == tokens(text)
+
+
 STOP = stop_stems(LANGUAGES)
 MEANINGS = meanings(LANGUAGES)
 
@@ -112,7 +124,7 @@ def test_shapes_are_bounded_and_survive_packing(numbers: list[int]) -> None:
 @given(st.text(max_size=300))
 def test_any_text_has_a_shape_and_a_language(text: str) -> None:
     assert len(shape(text)) <= LONGEST_SHAPE
-    guess = IDENTIFIER.identify(text)
+    guess = identified(text)
     assert guess.code in {"", *(language.code for language in LANGUAGES)}
     assert 0 <= guess.confidence <= 1
     assert bool(guess.code) == bool(guess.confidence)
@@ -138,16 +150,16 @@ def test_any_text_has_a_shape_and_a_language(text: str) -> None:
     ],
 )
 def test_the_language_shows_or_stays_unknown(text: str, language: str) -> None:
-    assert IDENTIFIER.identify(text).code == language
+    assert identified(text).code == language
 
 
 def test_what_shows_nothing_is_no_guess() -> None:
-    assert IDENTIFIER.identify("؟؟ 🙏 …") == Guess("", 0.0)
+    assert identified("؟؟ 🙏 …") == Guess("", 0.0)
 
 
 def test_more_that_shows_it_is_surer() -> None:
-    sure = IDENTIFIER.identify("where is the bus and when will it come").confidence
-    assert 0 < IDENTIFIER.identify("the bus").confidence < sure
+    sure = identified("where is the bus and when will it come").confidence
+    assert 0 < identified("the bus").confidence < sure
 
 
 def test_every_text_of_the_load_tests_shows_its_language() -> None:
@@ -158,7 +170,7 @@ def test_every_text_of_the_load_tests_shows_its_language() -> None:
         for style in language.styles.values()
         for wordings in style.topics.values()
         for wording in wordings
-        if IDENTIFIER.identify(wording.replace("{", "").replace("}", "")).code not in (code, "")
+        if identified(wording.replace("{", "").replace("}", "")).code not in (code, "")
     ]
     assert wrong == []
 

@@ -8,8 +8,9 @@ from statistics import mean, stdev
 
 import pytest
 
-from loadtests import erlang, shapes
+from loadtests import shapes
 from loadtests.floor import Floor, Moment, Tally, Terms, default_agents, fluid_answered, simulate
+from services.runtime import erlang
 
 HANDLING_S = 240.0
 

@@ -9,8 +9,10 @@ from services.dedup import levels
 from services.dedup.incidents import data as incident_data
 from services.dedup.incidents import ordinary
 from services.dedup.incidents.levels import OTHER_PERSON
+from services.dedup.words import tokens
 from services.runtime.errors import ConfigError
-from tests.incidents_desk import EAR, GAZETTEER, plain_hash
+from tests.incidents_desk import EAR, GAZETTEER
+from tests.quality.scenes import plain_hash
 
 SHIPPED = (files("services.dedup") / "levels.yaml").read_text("utf-8")
 
@@ -43,6 +45,7 @@ def test_an_agency_may_have_a_threshold_and_a_field_of_its_own() -> None:
         (changed(window="soon"), "window must be a time"),
         (changed(join_at=2), "join_at must be a score"),
         (changed(stay_at=0.9), "stay_at must not be above"),
+        (changed(refine_at="often"), "refine_at must be a score"),
         (changed(keep="1h"), "keep must not be shorter"),
         (changed(most_cases=0), "most_cases must be a count"),
         (changed(fields={"a": ["x"], "b": ["x"]}), "x stands in two"),
@@ -70,7 +73,7 @@ def test_what_is_wrong_is_named(text: str, says: str) -> None:
 )
 def test_places_are_found_as_people_write_them(text: str, found: list[str]) -> None:
     assert [GAZETTEER.places[number].name for number in GAZETTEER.find(text)] == found
-    assert list(EAR.hear(text).places) == found
+    assert list(EAR.hear(tokens(text)).places) == found
 
 
 def test_a_place_that_stands_twice_is_refused() -> None:

@@ -207,6 +207,9 @@ DIFFERENT: list[tuple[dict[str, Any], list[str]]] = [
     ({"channel": common_pb2.CHANNEL_SIGN_LANGUAGE_VIDEO, "kind": 2}, ["channel", "kind"]),
     ({"line": "109", "topic": "t", "language": "ar"}, ["language", "line", "topic"]),
     ({"party": 2, "drill": True}, ["drill", "party"]),
+    ({"parts": events_pb2.HeldParts(total=3, held=[1, 3])}, ["parts"]),
+    ({"recorded": True}, ["recorded"]),
+    ({"exercise": common_pb2.Exercise(agent="amina", difficulty=2)}, ["exercise"]),
 ]
 
 

@@ -6,11 +6,13 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mawja.broadcast.v1 import events_pb2 as broadcast_pb2
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2 as dedup_pb2
 
 from loadtests.ledger import TOPICS, Ledger, Truth, percentile
-from services.runtime import topics
+from services.broadcast.campaigns.people import message_id
+from services.runtime import ids, topics
 from tests.ledger_damage import (
     CALL,
     CARRIER_KNOWS_NOT,
@@ -99,6 +101,32 @@ def test_latency_counts_from_acceptance_to_delivery() -> None:
     assert made.ledger().end_to_end_s() == [6.0]
     assert percentile([], 0.5) == 0.0
     assert [percentile([1.0, 2.0, 3.0], share) for share in (0, 0.5, 0.99, 1)] == [1, 2, 3, 3]
+
+
+def test_what_a_campaign_asks_for_is_known_by_its_id() -> None:
+    campaign_id, person = ids.derive("campaign", "c"), b"p" * 16
+
+    def stated(name: str) -> World:
+        made = world()
+        made.status(
+            broadcast_pb2.MessageChange(
+                message_id=name,
+                person=person,
+                campaign_id=campaign_id,
+                state=broadcast_pb2.MESSAGE_STATE_SUPPRESSED,
+                reason="opt-out",
+                drill=True,
+            )
+        )
+        return made
+
+    account = stated(message_id(campaign_id, person, correction=False)).account()
+    assert account.problems == []
+    assert account.messages.suppressed == world().account().messages.suppressed + 1
+    # Any other id is nobody's, whatever it says.
+    assert sentences(stated(ids.derive("test", "another")).account()) >= {
+        "messages have a status and were never requested"
+    }
 
 
 def test_it_reads_every_log_that_it_judges() -> None:

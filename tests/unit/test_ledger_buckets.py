@@ -107,14 +107,19 @@ def test_reasons_and_ages_are_told() -> None:
     assert sum(standing(topics_only(made), at_ms).unknown_for.values()) == 0
 
 
-def test_callbacks_are_due_or_withdrawn() -> None:
+def test_every_callback_is_in_one_state() -> None:
     made = world(9)
-    for callback in made.callbacks:
-        state = outreach_pb2.CALLBACK_STATE_DUE
-        if callback.version == 2 and callback is not made.callbacks[-1]:
-            state = outreach_pb2.CALLBACK_STATE_WITHDRAWN
+    ends = [callback for callback in made.callbacks if callback.version == 2]
+    states = (outreach_pb2.CALLBACK_STATE_CLAIMED, outreach_pb2.CALLBACK_STATE_GIVEN_UP)
+    for callback, state in zip(ends, states, strict=False):
         callback.state = state
-    assert standing(topics_only(made), START_MS).callbacks == {"due": 1, "withdrawn": 2}
+    found = standing(topics_only(made), START_MS).callbacks
+    assert {name: count for name, count in found.items() if count} == {
+        "claimed": 1,
+        "given up": 1,
+        "withdrawn": len(ends) - 2,
+    }
+    assert sum(found.values()) == len(ends) == 3
 
 
 # Queued by hand.

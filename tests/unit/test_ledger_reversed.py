@@ -8,7 +8,7 @@ from mawja.outreach.v1 import events_pb2 as outreach_pb2
 from loadtests.ledger.account import Account, Problems
 from loadtests.ledger.callbacks import CallbackBook
 from loadtests.ledger.cases import Cases
-from loadtests.ledger.contacts import ContactBook
+from loadtests.ledger.contacts import CHANGING, ContactBook
 from loadtests.ledger.letters import Letters
 from services.runtime import ids
 from tests.dedup_desk import MIN, NOW, Desk, merge, split
@@ -88,3 +88,15 @@ def test_a_callback_may_keep_the_place_of_what_was_one() -> None:
     assert problems_of(desk, kept, went) == []
     kept.place_ms = NOW - MIN
     assert problems_of(desk, kept, went) == ["1 callbacks do not keep the caller's place"]
+
+
+def test_the_ledger_knows_every_change_that_makes_a_case_another() -> None:
+    """Else its versions run away from the ledger's, and every surge has a problem."""
+    changes = set(events_pb2.CaseChange.values())
+    assert changes - CHANGING == {
+        events_pb2.CASE_CHANGE_UNSPECIFIED,
+        events_pb2.CASE_CHANGE_REPEATED,
+        events_pb2.CASE_CHANGE_CALL_WAITING,
+        events_pb2.CASE_CHANGE_REFUSED,
+        events_pb2.CASE_CHANGE_SHOWN,
+    }

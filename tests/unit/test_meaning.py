@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ import pytest
 from services.dedup.meaning import slow
 from services.dedup.meaning.backlog import Backlog
 from services.dedup.meaning.embed import SIZE, Embedder, installed
-from services.dedup.meaning.slow import Meaning, Point, Slow
+from services.dedup.meaning.points import Point
+from services.dedup.meaning.slow import Meaning, Slow
 from services.runtime import metrics
 from services.runtime.errors import ConfigError
 
@@ -182,3 +185,75 @@ async def test_how_far_behind_it_is_can_be_seen(meaning: Meaning) -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert metrics.SLOW_BACKLOG._value.get() == 30
+
+
+async def test_a_model_that_fails_is_told_of_once_and_the_rest_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(slow, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(slow, "_AFTER_FAILURE_S", 0.01)
+    backlog = Backlog[str]()
+    seen: list[str] = []
+    done = asyncio.Event()
+
+    class Broken(Meaning):
+        def points(self, texts: Sequence[str]) -> Any:
+            if "سر" in texts[0]:
+                raise ValueError(f"cannot read {texts[0]}")
+            return np.ones((len(texts), SIZE), dtype=np.float32)
+
+    async def found(batch: Sequence[tuple[str, Point]]) -> None:
+        seen.extend(group for group, _ in batch)
+        done.set()
+
+    running = asyncio.create_task(
+        Slow(Broken(), backlog, lambda group: group, found, lambda: 1).run()
+    )
+    for text in ("سر 1", "سر 2", "ماء"):
+        backlog.add(text, 6, 1)
+        await asyncio.sleep(0.1)
+    await asyncio.wait_for(done.wait(), 5)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    said = "".join(capsys.readouterr())
+    assert seen == ["ماء"]
+    assert said.count("looking at what texts mean failed") == 1
+    assert "ValueError" in said
+    assert "سر" not in said
+
+
+async def test_what_need_not_be_in_time_leaves_half_a_core_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backlog = Backlog[str]()
+    at: list[float] = []
+    enough = asyncio.Event()
+
+    class Busy(Meaning):
+        def points(self, texts: Sequence[str]) -> Any:
+            at.append(time.perf_counter())
+            time.sleep(0.1)
+            return np.ones((len(texts), SIZE), dtype=np.float32)
+
+    async def found(_: Sequence[tuple[str, Point]]) -> None:
+        if len(at) == 4:
+            enough.set()
+
+    async def looks(size: int) -> list[float]:
+        at.clear()
+        enough.clear()
+        for number in range(80):
+            backlog.add(f"{size}/{number}", size, 1)
+        running = asyncio.create_task(
+            Slow(Busy(), backlog, lambda group: group, found, lambda: 1_000).run()
+        )
+        await asyncio.wait_for(enough.wait(), 10)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        return [after - before for before, after in pairwise(at[:4])]
+
+    assert min(await looks(1)) >= 0.2
+    # Groups that count are waited for.
+    assert max(await looks(5)) < 0.2

@@ -140,11 +140,14 @@ def worst_waits(contacts_s: float, share_new: float, look_ms: float, minutes: in
             if not batch:
                 free_ms = now
                 break
+            # As `slow` does: while no group that counts waits, half of its core is for others.
+            rests = not backlog.age_ms(round(free_ms))
             free_ms += look_ms * len(batch)
             for group in batch:
                 looked[group] = sizes[group]
                 if group in since:
                     waits.append(round(free_ms) - since.pop(group))
+            free_ms += look_ms * len(batch) * rests
         if not joined or rng.random() < share_new:
             group = len(sizes)
             sizes.append(0)

@@ -119,6 +119,14 @@ def test_nobody_can_call_back_a_withheld_number() -> None:
     assert (logs.callbacks, logs.messages) == ([], [])
 
 
+@pytest.mark.parametrize("channel", [common_pb2.CHANNEL_VOICE, common_pb2.CHANNEL_SMS])
+def test_nobody_hears_from_us_because_of_a_record_of_past_calls(channel: int) -> None:
+    case = Told(channel=channel)
+    case.case.recorded = True
+    logs = run(case.opened(), case.abandoned(10))
+    assert (logs.callbacks, logs.messages) == ([], [])
+
+
 def test_redials_keep_the_first_place_and_one_callback() -> None:
     case = Told()
     logs = run(case.opened(), case.abandoned(10), case.abandoned(60), case.abandoned(900))

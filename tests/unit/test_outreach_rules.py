@@ -1,19 +1,20 @@
 """Rules of outreach: the shipped ones are right, and a wrong file says where it is wrong."""
 
 import re
-from importlib import resources
 from pathlib import Path
 
 import pytest
 from mawja.common.v1 import common_pb2
 
 from services.broadcast.segments import split
-from services.outreach.__main__ import load_rules
-from services.outreach.rules import CHANNELS, SEVERAL, Event, Message, Rule, parse
+from services.outreach import shelf
+from services.outreach.rule_file import parse
+from services.outreach.rules import CHANNELS, SEVERAL, Event, Message, Rule
 from services.runtime import ids
 from services.runtime.errors import ConfigError
 
-SHIPPED = (resources.files("services.outreach") / "rules.yaml").read_text("utf-8")
+SHIPPED = (Path(__file__).parents[1] / "fixtures" / "outreach_rules.yaml").read_text("utf-8")
+"""One file of rules, which an installation may have in the place of a folder of playbooks."""
 LANGUAGES = ("ar", "en", "hi", "ur", "bn", "ml", "tl")
 SCRIPTS = {
     "ar": r"[\u0600-\u06ff]",
@@ -28,7 +29,7 @@ NUMBER = ids.case_number(ids.case_id("a"))
 
 
 def shipped() -> dict[str, Rule]:
-    return {rule.name: rule for rule in load_rules(None)}
+    return {rule.name: rule for rule in shelf.read(None).rules}
 
 
 def message(name: str) -> Message:
@@ -37,10 +38,17 @@ def message(name: str) -> Message:
     return found
 
 
-def test_four_rules_are_shipped() -> None:
+TOLD = ["callback-promised", "callback-moved", "callback-given-up"]
+
+
+def test_what_is_shipped() -> None:
     rules = shipped()
-    assert list(rules) == ["acknowledge", "callback-offer", "answer", "clarify"]
-    acknowledge, offer, answer, clarify = rules.values()
+    names = ["acknowledge", "callback-offer", "answer", "clarify", *TOLD]
+    assert set(rules) >= set(names)
+    acknowledge, offer, answer, clarify, *told = (rules[name] for name in names)
+    # The folder says the same as the one file of all of them.
+    assert {rule.name: rule for rule in parse(SHIPPED, "f")} == {n: rules[n] for n in names}
+    assert [rule.event for rule in told] == TOLD
     assert (answer.event, answer.instead) == (Event.QUESTION_ANSWERED, "acknowledge")
     assert (clarify.event, clarify.instead) == (Event.QUESTION_UNCLEAR, "acknowledge")
     assert answer.channels == clarify.channels == acknowledge.channels
@@ -55,10 +63,14 @@ def test_four_rules_are_shipped() -> None:
     assert not acknowledge.applies(Event.CALL_ABANDONED, common_pb2.CHANNEL_SMS)
 
 
-@pytest.mark.parametrize("name", ["acknowledge", "callback-offer"])
+WINDOW = {"window": dict.fromkeys(LANGUAGES, "22/11 16:00-20:00")}
+
+
+@pytest.mark.parametrize("name", ["acknowledge", "callback-offer", *TOLD])
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_text_in_each_language(name: str, language: str) -> None:
-    rendered, text = message(name).render(language, NUMBER)
+    words = WINDOW if name in TOLD[:2] else {}
+    rendered, text = message(name).render(language, NUMBER, words)
     assert rendered == language
     assert text.count(NUMBER) == 1
     assert "{" not in text
@@ -124,6 +136,13 @@ def line_of(text: str) -> int:
         ("    instead: acknowledge", "    instead: thanks", "rules[2].instead", "an earlier rule"),
         ("{centre}: {answer}", "{centre}: {first}", "rules[2].message.texts.ar", "{first} stands"),
         ("1 {first}", "1 {answer}", "rules[3].message.texts.ar", "{answer} stands for"),
+        ("سنتصل بكم {window}", "سنتصل بكم", "rules[4].message.texts.ar", "{window} is missing"),
+        (
+            "event: callback-given-up\n",
+            "event: callback-given-up\n      channels: [sms]\n",
+            "rules[6].when.channels",
+            "does not go with",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_line_and_field(old: str, new: str, field: str, rule: str) -> None:
@@ -146,7 +165,8 @@ def test_every_mistake_is_told_at_once() -> None:
     with pytest.raises(ConfigError) as failure:
         parse(wrong, "mine.yaml")
     told = str(failure.value)
-    assert told.count(".expires: ") == told.count(".version: ") == 4
+    assert told.count(".expires: ") == 4
+    assert told.count(".version: ") == 4 + len(TOLD)
 
 
 @pytest.mark.parametrize(
@@ -171,14 +191,15 @@ def test_what_is_no_rules_file_is_refused(text: str, rule: str) -> None:
 def test_a_file_takes_the_place_of_the_shipped_one(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text(SHIPPED.replace("version: 1", "version: 7"), "utf-8")
-    assert [rule.label for rule in load_rules(mine)] == [
+    assert [rule.label for rule in shelf.read(mine).rules] == [
         "acknowledge@7",
         "callback-offer@7",
         "answer@7",
         "clarify@7",
+        *(f"{name}@7" for name in TOLD),
     ]
     with pytest.raises(ConfigError, match=r"MAWJA_RULES: .*none\.yaml cannot be read"):
-        load_rules(tmp_path / "none.yaml")
+        shelf.read(tmp_path / "none.yaml")
     mine.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="MAWJA_RULES"):
-        load_rules(mine)
+        shelf.read(mine)

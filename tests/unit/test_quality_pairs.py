@@ -8,8 +8,9 @@ import pytest
 from services.dedup.meaning import kept
 from services.dedup.meaning.embed import SIZE
 from services.dedup.meaning.pairs import FACTS
-from services.dedup.meaning.trees import Forest, Plan, grow
+from services.dedup.trees import Forest
 from tests.quality import measure_pairs, questions, train_pairs
+from tests.quality.forest import Plan, grow
 
 SCORES = np.array([0.9, 0.8, 0.7, 0.6, 0.6, 0.2])
 TRUTH = np.array([True, True, False, True, False, False])

@@ -1,5 +1,7 @@
 """Receipts and inbound messages are read in every carrier's hand, and never mistaken."""
 
+import re
+
 import pytest
 import smpp34
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from services.broadcast.carriers.base import InboundMessage, Receipt, ReceiptSta
 from services.broadcast.carriers.deliver import Dialect
 from services.broadcast.carriers.errors import BY_STATUS, SendError, error_of
 from services.runtime import smpp
-from services.runtime.smpp_text import Concat, concat_header
+from services.runtime.smpp_text import Alphabet, Concat, concat_element, header_of, join_coded
 
 TEXT = (
     b"id:0123456789 sub:001 dlvrd:001 submit date:2601010203 done date:2601010204 "
@@ -125,9 +127,47 @@ def test_an_inbound_stop_in_arabic() -> None:
     assert event.carrier_id == ""
 
 
+@pytest.mark.parametrize(
+    ("raw", "ton", "country", "number"),
+    [
+        ("971501234567", 1, "", "+971501234567"),
+        ("971501234567", 0, "", "+971501234567"),
+        ("00971501234567", 0, "", "+971501234567"),
+        ("00971501234567", 1, "AE", "+971501234567"),
+        ("2021", 0, "AE", "2021"),
+        ("MAWJA", 5, "AE", "MAWJA"),
+        ("", 0, "AE", ""),
+        # Without its country code, in every way in which carriers leave it out.
+        ("0501234567", 0, "AE", "+971501234567"),
+        ("0501234567", 1, "AE", "+971501234567"),
+        ("0501234567", 2, "AE", "+971501234567"),
+        ("501234567", 2, "AE", "+971501234567"),
+        ("501234567", 0, "AE", "+971501234567"),
+        ("33123456", 2, "QA", "+97433123456"),
+        ("33123456", 0, "QA", "+97433123456"),
+        # Somebody abroad, at the same carrier.
+        ("97433123456", 1, "AE", "+97433123456"),
+        ("97433123456", 0, "AE", "+97433123456"),
+        ("999512345678", 0, "AE", "+999512345678"),
+        # Nobody said which country: never the number of somebody else.
+        ("0501234567", 0, "", "0501234567"),
+        ("0501234567", 1, "", "0501234567"),
+        ("501234567", 2, "", "501234567"),
+    ],
+)
+def test_one_person_has_one_number(raw: str, ton: int, country: str, number: str) -> None:
+    dialect = Dialect(country=country)
+    heard = deliver.read(smpp34.DeliverSm(raw, "2021", b"STOP", source_addr_ton=ton), dialect)
+    assert isinstance(heard, InboundMessage)
+    assert (heard.sender, heard.destination) == (number, "2021")
+    said = smpp34.DeliverSm(raw, "2021", TEXT, source_addr_ton=ton, esm_class=smpp.ESM_RECEIPT)
+    assert read_receipt(said, dialect).recipient == number
+    assert deliver.lacks_country(number) == (number in ("0501234567", "501234567"))
+
+
 def test_identity_is_equal_for_a_redelivery_and_differs_for_another_part() -> None:
     def identity(payload: bytes, sequence: int) -> bytes:
-        header = concat_header(5, 2, sequence)
+        header = header_of(concat_element(5, 2, sequence))
         message = smpp34.DeliverSm(
             "999512345678",
             "2021",
@@ -158,6 +198,47 @@ def test_parts_by_parameters_and_long_payloads_are_read() -> None:
     event = deliver.read(message, Dialect())
     assert isinstance(event, InboundMessage)
     assert (event.text, event.concat) == ("x" * 300, Concat(7, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("meaning", "text"),
+    [
+        (Alphabet.GSM7, "à Δ€"),
+        (Alphabet.ASCII, "\x7f \x10\x1be"),
+        (Alphabet.LATIN1, "\x7f \x10\x1be"),
+    ],
+)
+def test_what_data_coding_1_holds_is_the_carriers_own(meaning: Alphabet, text: str) -> None:
+    message = smpp34.DeliverSm("1", "2", b"\x7f \x10\x1be", data_coding=1)
+    event = deliver.read(message, Dialect(data_coding_1=meaning))
+    assert isinstance(event, InboundMessage)
+    assert event.text == text
+    if meaning is Alphabet.ASCII:
+        assert deliver.read(message, Dialect()) == event
+
+
+def test_a_cut_escape_and_a_cut_character_are_whole_when_parts_are_joined() -> None:
+    def parts(octets: bytes, cut: int, data_coding: int) -> list[InboundMessage]:
+        found = []
+        for at, piece in enumerate((octets[:cut], octets[cut:]), start=1):
+            message = smpp34.DeliverSm(
+                "1",
+                "2",
+                header_of(concat_element(9, 2, at)) + piece,
+                data_coding=data_coding,
+                esm_class=smpp.ESM_UDHI,
+            )
+            event = deliver.read(message, Dialect())
+            assert isinstance(event, InboundMessage)
+            found.append(event)
+        return found
+
+    euro = parts("5 €".encode("utf-16-be"), 5, 8)
+    assert [one.text for one in euro] == ["5 \ufffd", "\ufffd"]
+    assert join_coded(one.coded for one in euro) == "5 €"
+    escaped = parts(b"5 \x1be!", 3, 0)
+    assert [one.text for one in escaped] == ["5  ", "e!"]
+    assert join_coded(one.coded for one in escaped) == "5 €!"
 
 
 @settings(max_examples=400, deadline=None)
@@ -203,3 +284,30 @@ def test_errors_are_closed_and_overridable() -> None:
     assert len({error.code for error in SendError}) == len(SendError)
     assert all(error.retry for error in SendError if error.throttle)
     assert smpp.Status.ESME_ROK not in BY_STATUS
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "id:7",
+                "ID:ab",
+                "stat:DELIVRD",
+                "err:000",
+                "done date:2611221100",
+                "text:",
+                "id:",
+                " ",
+            ]
+        )
+        | st.text(st.characters(max_codepoint=255), max_size=6),
+        max_size=8,
+    ).map(" ".join)
+)
+def test_what_is_remembered_of_receipts_changes_nothing(text: str) -> None:
+    cut = re.search(r"\btext:", text, re.I)
+    head = text[: cut.start()] if cut else text
+    field = r"\b(id|sub|dlvrd|submit date|done date|stat|err):(\S*)"
+    plain = {match[1].lower(): match[2] for match in re.finditer(field, head, re.I)}
+    found = deliver._fields(text)
+    assert found == plain

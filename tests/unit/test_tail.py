@@ -8,8 +8,8 @@ import pytest
 
 from services.runtime.config import Settings
 from services.runtime.errors import Away, Overloaded
-from services.runtime.own import EPOCH, MARKER, Epochs
-from services.runtime.tail import Tail, _counts
+from services.runtime.own import EPOCH, MARKER, Epochs, counted_from_here
+from services.runtime.tail import Tail
 from services.runtime.topics import CASE
 
 SETTINGS = Settings.from_env(
@@ -79,9 +79,9 @@ def test_what_a_past_owner_writes_late_is_left_out() -> None:
 
     epochs = Epochs()
     # Reading began behind the marker at 50: the first record tells of it.
-    assert _counts(epochs, Told(b"", 100, epoch(50)))
-    assert not _counts(epochs, Told(b"", 101, epoch(20)))
-    assert not _counts(epochs, Told(b"", 102, [(MARKER, b"next")]))
-    assert not _counts(epochs, Told(b"", 103, epoch(50)))
-    assert _counts(epochs, Told(b"", 104, epoch(102)))
-    assert not _counts(epochs, Told(b"", 105))
+    assert counted_from_here(epochs, Told(b"", 100, epoch(50)))
+    assert not counted_from_here(epochs, Told(b"", 101, epoch(20)))
+    assert not counted_from_here(epochs, Told(b"", 102, [(MARKER, b"next")]))
+    assert not counted_from_here(epochs, Told(b"", 103, epoch(50)))
+    assert counted_from_here(epochs, Told(b"", 104, epoch(102)))
+    assert not counted_from_here(epochs, Told(b"", 105))

@@ -8,10 +8,14 @@ import pytest
 from mawja.intake.v1 import service_pb2, service_pb2_grpc
 from rich.console import Console
 
+from services.broadcast.audiences.reader import read
+from services.broadcast.audiences.rows import Recipient
 from services.local.parts import Parts
 from services.local.progress import Silent
 from services.local.smsc.record import Submit
 from services.runtime import rpc
+from services.runtime.numbers import is_synthetic
+from services.tools.bench import audience, campaign
 from services.tools.bench.contacts import contacts
 from services.tools.bench.figures import Run
 from services.tools.bench.floor import Echo
@@ -90,6 +94,12 @@ def test_the_contacts_are_those_of_a_surge() -> None:
     assert len(keys) == 2000
 
 
+def test_a_bench_s_file_is_one_that_a_campaign_takes() -> None:
+    rows = list(read(campaign.listed(300), "AE"))
+    assert all(isinstance(row, Recipient) and is_synthetic(row.number) for row in rows)
+    assert len({row.number for row in rows if isinstance(row, Recipient)}) == 300
+
+
 async def test_the_floor_answers_everything_with_an_answer_of_the_same_size() -> None:
     server = grpc.aio.server()
     service_pb2_grpc.add_IntakeServiceServicer_to_server(Echo(), server)
@@ -108,3 +118,15 @@ async def test_the_floor_answers_everything_with_an_answer_of_the_same_size() ->
             assert len(answer.contact_id) == 36
     finally:
         await server.stop(0)
+
+
+def test_an_audience_is_read_beside_the_bare_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audience, "_ROWS", 2_000)
+    run = made()
+    data = audience.file(500)
+    assert audience.bare_rows(data) == audience.people(data) == 500
+    audience.audience(run)
+    figures = run.figures("audience")
+    assert set(figures) == {"ratio", "rows_per_s", "bare_rows_per_s"}
+    assert figures["ratio"] is not None
+    assert 0 < figures["ratio"]["median"] < 1

@@ -5,12 +5,14 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mawja.common.v1.common_pb2 import Channel
 from mawja.dedup.v1.events_pb2 import Tally, TallyRow
-from mawja.wave.v1.events_pb2 import Dimension
+from mawja.wave.v1.events_pb2 import Dimension, Level
 
 from services.runtime.errors import Poison
 from services.wave import levels
-from services.wave.book import Book, TooMany
+from services.wave.book import Book
+from services.wave.sums import TooMany
 from services.wave.windows import HOPS, HOUR_MS, MINUTE, QUARTER
 
 BASE = 1_750_000_000_000
@@ -21,6 +23,7 @@ EVERY = (
     Dimension.DIMENSION_AGENCY,
     Dimension.DIMENSION_TOPIC,
     Dimension.DIMENSION_LANGUAGE,
+    Dimension.DIMENSION_CHANNEL,
 )
 ROWS = st.lists(
     st.builds(
@@ -37,6 +40,7 @@ ROWS = st.lists(
         first_answered=st.integers(0, 9),
         first_contact_resolved=st.integers(0, 9),
         queue_wait_ms=st.integers(0, 90_000),
+        drill=st.booleans(),
     ),
     max_size=5,
 )
@@ -72,7 +76,8 @@ def answers(book: Book) -> list[bytes]:
         window.level().SerializeToString(deterministic=True)
         for dimension in EVERY
         for width in (0, *(hop.width_ms for hop in HOPS))
-        for window in book.windows(dimension, "", width, 0, 0, 10**6)
+        for drill in (False, True)
+        for window in book.windows(dimension, "", width, 0, 0, 10**6, drill=drill)
     ]
 
 
@@ -102,17 +107,22 @@ def test_windows_are_the_plain_sums_of_the_last_statements(tallies: list[Tally])
     said = once(tallies)
     book = counted(said)
     last = {(tally.partition, tally.bucket_ms): tally for tally in said}
-    expected: dict[tuple[str, int], int] = {}
-    for tally in last.values():
-        for start in range(MINUTE.horizon(book.newest_ms), book.newest_ms, MINUTE.hop_ms):
-            if start <= tally.bucket_ms < start + MINUTE.width_ms:
-                for row in tally.rows:
-                    key = (row.language, start)
-                    expected[key] = expected.get(key, 0) + levels.pack(row)
-    found = book.windows(Dimension.DIMENSION_LANGUAGE, "", MINUTE.width_ms, 0, 0, 10**6)
-    assert {(w.subject[1], w.start_ms): w.counts for w in found} == {
-        key: value for key, value in expected.items() if value
-    }
+    for drill in (False, True):
+        newest = book.newest_ms(drill)
+        expected: dict[tuple[str, int], int] = {}
+        for tally in last.values():
+            for start in range(MINUTE.horizon(newest), newest, MINUTE.hop_ms):
+                if start <= tally.bucket_ms < start + MINUTE.width_ms:
+                    for row in tally.rows:
+                        if row.drill == drill:
+                            key = (row.language, start)
+                            expected[key] = expected.get(key, 0) + levels.pack(row)
+        found = book.windows(
+            Dimension.DIMENSION_LANGUAGE, "", MINUTE.width_ms, 0, 0, 10**6, drill=drill
+        )
+        assert {(w.subject.name, w.start_ms): w.counts for w in found} == {
+            key: value for key, value in expected.items() if value
+        }
 
 
 def tally(bucket_ms: int, through: int = 1, partition: int = 0, **row: object) -> Tally:
@@ -168,6 +178,26 @@ def test_one_window_over_the_whole_span_is_widened_to_whole_slots() -> None:
     [window] = book.windows(Dimension.DIMENSION_ALL, "", 0, BASE + 15_000, BASE + 31_000, 1)
     assert (window.start_ms, window.width_ms) == (BASE + 10_000, 30_000)
     assert window.level().counts.contacts == 3
+
+
+def test_a_drill_ages_nothing_that_is_real_and_is_in_no_answer_that_did_not_ask_for_it() -> None:
+    book = Book()
+    book.take(tally(BASE, contacts=1), NOW)
+    before = answers(book)
+    book.take(tally(BASE, 2, partition=1, contacts=5, drill=True), NOW)
+    book.take(tally(BASE + 5 * HOUR_MS, 3, contacts=7, drill=True), NOW)
+    real = [found for found in answers(book) if not Level.FromString(found).drill]
+    assert real == before
+    drills = book.windows(Dimension.DIMENSION_ALL, "", 0, 0, 0, 1, drill=True)
+    assert [(w.level().counts.contacts, w.level().drill) for w in drills] == [(12, True)]
+
+
+def test_what_was_told_before_drills_were_marked_is_taken_back_when_they_are() -> None:
+    book = Book()
+    book.take(tally(BASE, 1, contacts=5), NOW)
+    book.take(tally(BASE, 2, contacts=5, drill=True), NOW)
+    assert book.windows(Dimension.DIMENSION_ALL, "", 0, 0, 0, 1) == []
+    assert len(book.windows(Dimension.DIMENSION_ALL, "", 0, 0, 0, 1, drill=True)) == 1
 
 
 def test_what_has_no_agency_counts_in_the_whole_only() -> None:
@@ -227,5 +257,23 @@ def test_memory_is_bounded_by_event_time_not_by_calls() -> None:
     assert len(book._open) + len(book._packed) <= 34 * 24
     assert all(
         len(sums.slots) <= 26 / 24 * sums.hop.keep_ms / sums.hop.hop_ms
-        for sums in book._sums.values()
+        for sums in book._sums[False].by_width.values()
     )
+
+
+def test_channels_are_told_apart_by_name_and_add_up_to_the_whole() -> None:
+    book = Book()
+    rows = [
+        TallyRow(line="109", channel=Channel.CHANNEL_VOICE, contacts=5, cases=3),
+        TallyRow(line="109", channel=Channel.CHANNEL_SIGN_LANGUAGE_VIDEO, contacts=2, cases=2),
+        TallyRow(line="109", contacts=1),
+        TallyRow(line="109", channel=Channel.ValueType(77), contacts=1),
+    ]
+    bucket = BASE - BASE % 10_000
+    book.take(Tally(bucket_ms=bucket, bucket_width_ms=10_000, through_offset=1, rows=rows), NOW)
+
+    found = book.windows(Dimension.DIMENSION_CHANNEL, "", 0, bucket, 0, 100)
+    shown = {one.level().subject: one.level().counts.contacts for one in found}
+    assert shown == {"voice": 5, "sign_language_video": 2}
+    (whole,) = book.windows(Dimension.DIMENSION_ALL, "", 0, bucket, 0, 100)
+    assert whole.level().counts.contacts == 9

@@ -8,11 +8,13 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mawja.common.v1.common_pb2 import Channel
 from mawja.dedup.v1.events_pb2 import Tally, TallyRow
 from mawja.wave.v1.events_pb2 import Burst, Dimension
 
+from services.runtime.unusual import CHANCE, LEAST, unusual
 from services.wave.book import Book
-from services.wave.bursts import CHANCE, LEAST, SLOT_MS, Bursts, unusual
+from services.wave.bursts import SLOT_MS, Bursts
 
 BASE = 1_800_000_000_000 - 1_800_000_000_000 % 3_600_000
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -26,11 +28,20 @@ class Centre:
         self.bursts = Bursts(self.book)
         self._through = 0
 
-    def tell(self, at_ms: int, cases: int, topic: str = "flood", contacts: int = 0) -> None:
+    def tell(
+        self, at_ms: int, cases: int, topic: str = "flood", contacts: int = 0, drill: bool = False
+    ) -> None:
         self._through += 1
-        row = TallyRow(agency="municipality", topic=topic, cases=cases, contacts=contacts or cases)
+        row = TallyRow(
+            agency="municipality",
+            topic=topic,
+            channel=Channel.CHANNEL_VOICE,
+            cases=cases,
+            contacts=contacts or cases,
+            drill=drill,
+        )
         tally = Tally(
-            partition=0,
+            partition=int(drill),
             bucket_ms=at_ms - at_ms % SLOT_MS,
             bucket_width_ms=SLOT_MS,
             through_offset=self._through,
@@ -93,6 +104,58 @@ def test_the_same_hour_of_earlier_days_is_usual_too() -> None:
         b for b in of_topic(centre.play(noon, noon + 10 * MINUTE, lambda _: 10)) if not b.ended
     ]
     assert [burst for burst in found if burst.start_ms >= noon] == []
+
+
+def test_a_drill_raises_feeds_and_ends_no_real_burst() -> None:
+    with_drill, without = Centre(), Centre()
+    found = []
+    for centre in (with_drill, without):
+        # Two a minute, then thirty, then calm; a drill ten times as large through all of it.
+        seen = []
+        # Nor does what was rehearsed before anything happened say what is usual.
+        for at in range(BASE - 2 * HOUR, BASE, SLOT_MS) if centre is with_drill else ():
+            centre.tell(at, 1, drill=True)
+        for at in range(BASE, BASE + 40 * MINUTE, SLOT_MS):
+            minute = (at - BASE) // MINUTE
+            cases = 5 if 20 <= minute < 25 else int(at // SLOT_MS % 3 == 0)
+            centre.tell(at, cases)
+            if centre is with_drill:
+                centre.tell(at, 50, drill=True)
+                centre.tell(at, 50, topic="only in the drill", drill=True)
+            seen += [one.SerializeToString() for one in centre.bursts.look(at + SLOT_MS)]
+        found.append(seen)
+    assert found[0] == found[1] != []
+
+
+def test_real_contacts_raise_feed_and_end_no_burst_of_a_drill() -> None:
+    centre = Centre()
+    drills = Bursts(centre.book, drill=True)
+    for at in range(BASE, BASE + 3 * MINUTE, SLOT_MS):
+        centre.tell(at, 50)
+        assert drills.look(at + SLOT_MS) == []
+    # A drill plays at its own time: an hour ago, twice as fast as the clock.
+    seen = []
+    for step in range(12):
+        centre.tell(BASE - HOUR + step * SLOT_MS, 3, drill=True)
+        seen += of_topic(drills.look(BASE + 3 * MINUTE + step * SLOT_MS // 2))
+    assert seen[0].drill
+    assert seen[0].start_ms == BASE - HOUR
+    assert seen[-1].cases == 36
+    assert not any(burst.drill for burst in centre.bursts.look(BASE + 4 * MINUTE))
+
+
+def test_a_burst_of_a_drill_is_over_when_the_drill_is() -> None:
+    centre = Centre()
+    drills = Bursts(centre.book, drill=True)
+    for at in range(BASE, BASE + 2 * MINUTE, SLOT_MS):
+        centre.tell(at, 5, drill=True)
+        drills.look(at + SLOT_MS)
+    heard = BASE + 2 * MINUTE
+    assert not any(burst.ended for burst in drills.look(heard + 5 * MINUTE - SLOT_MS))
+    ended = drills.look(heard + 5 * MINUTE)
+    assert {burst.ended for burst in ended} == {True}
+    assert drills.look(heard + 6 * MINUTE) == []
+    assert drills.look(heard + 2 * DAY) == drills.all() == []
 
 
 def test_who_calls_again_is_no_burst() -> None:
@@ -166,3 +229,12 @@ def test_an_ordinary_year_of_minutes_raises_nearly_nothing() -> None:
                 cases, waited = cases + 1, waited + pick.expovariate(usual)
             raised += unusual(cases, usual)
         assert raised <= max(1, 20_000 * CHANCE * 5)
+
+
+def test_a_channel_has_no_burst_of_its_own() -> None:
+    found = Centre().play(BASE, BASE + MINUTE, lambda _: 20)
+    assert {burst.dimension for burst in found} == {
+        Dimension.DIMENSION_ALL,
+        Dimension.DIMENSION_AGENCY,
+        Dimension.DIMENSION_TOPIC,
+    }

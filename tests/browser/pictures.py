@@ -1,0 +1,113 @@
+"""`make pictures`: every page of the console in both languages and both themes, into docs/console.
+
+A drill plays a wave on a whole system meanwhile, and a campaign is sent, so that there is something
+to see. Look at each picture: no test says what is ugly.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+
+from mawja.broadcast.v1 import campaigns_pb2
+from playwright.sync_api import Page
+
+from services.local.system import token
+from services.runtime.identity import Role
+from tests.browser.conftest import LANGUAGES, People, whole
+from tests.campaigns_rig import MAKER, OTHER, Office, listed, plan, started
+
+FOLDER = Path(__file__).parents[2] / "docs/console"
+PAGES = (
+    "/sign-in",
+    "/wave?drill=1",
+    "/wall?drill=1",
+    "/campaigns",
+    "/campaigns/new",
+    "/campaigns/lists",
+    "/campaigns/lists/new",
+    "/outreach/proposals",
+    "/outreach/callbacks",
+    "/outreach/playbooks",
+    "/outreach/announcements",
+    "/cases",
+    "/cases/incidents",
+    "/report",
+    "/report/surge",
+    "/people",
+)
+FIRST_OF = {
+    "/campaigns": r"/campaigns/[0-9a-f-]{36}",
+    "/outreach/proposals": r"/outreach/proposals/[0-9a-f-]{36}",
+    "/cases/incidents": r"/cases/incidents/[0-9a-f-]{36}",
+}
+"""Pages whose first link of this form is a page of its own, to be shown too."""
+
+_WAVE_S = 240
+"""How long the wave rises: `wave.yaml`."""
+
+
+@contextmanager
+def acted(people: People) -> Iterator[None]:
+    """What there is to see: a campaign that was sent, and a wave while it is played."""
+    mawja, system = Path(sys.executable).with_name("mawja"), people.system
+    env = {
+        **os.environ,
+        "MAWJA_KAFKA": people.parts.kafka,
+        "MAWJA_INTAKE": system.target("intake"),
+        "MAWJA_WAVE": system.target("wave"),
+        "MAWJA_TOKEN": token(system.keys, "pictures", Role.LOAD_TESTER, Role.AUDITOR),
+        "MAWJA_DRILLS": str(people.parts.home / "drills"),
+    }
+    wave = Path(__file__).with_name("wave.yaml")
+    # Its people call again for hours: it is ended when all has been pictured.
+    with subprocess.Popen([str(mawja), "drill", "play", str(wave)], env=env) as drill:
+        try:
+            began = time.monotonic()
+            maker, other = Office(system, MAKER), Office(system, OTHER)
+            numbers = [f"+99957391{number:04}" for number in range(300)]
+            campaign_id = started(maker, other, plan(maker.upload(listed(numbers)).audience_id))
+            maker.until(campaign_id, campaigns_pb2.CAMPAIGN_STATE_COMPLETED)
+            time.sleep(max(0.0, began + _WAVE_S - time.monotonic()))
+            yield
+        finally:
+            drill.send_signal(signal.SIGINT)
+
+
+def shown(page: Page, url: str) -> Iterator[tuple[str, str]]:
+    """The name of each picture, and the path of its page."""
+    for path in PAGES:
+        name = re.sub(r"\W+", "-", path.partition("?")[0].strip("/"))
+        yield name, path
+        if path in FIRST_OF:
+            page.goto(url + path)
+            links = page.eval_on_selector_all("main a", "all => all.map(a => a.pathname)")
+            found = [link for link in links if re.fullmatch(FIRST_OF[path], link)]
+            if found:
+                yield f"{name}-one", found[0]
+
+
+def main() -> None:
+    """Makes the pictures. It takes about seven minutes."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home, whole(Path(home)) as people, acted(people):
+        for lang, theme in product(LANGUAGES, ("light", "dark")):
+            page = people.page(Role.COORDINATOR, lang, theme)
+            for name, path in list(shown(page, people.url)):
+                page.goto(people.url + path)
+                # What is live has come by then, and every font.
+                page.wait_for_timeout(1_500)
+                page.screenshot(path=FOLDER / f"{name}-{lang}-{theme}.png", full_page=True)
+                print(f"{name}-{lang}-{theme}.png", flush=True)
+            page.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""What is broken for a runbook, for real: a frozen process, a garbage record, a life in danger.
+
+A fault gives the variables that the page's commands name. Nothing is put right here: that is what
+the page is for.
+"""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import grpc
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from mawja.common.v1 import common_pb2
+from mawja.intake.v1 import service_pb2, service_pb2_grpc
+
+from services.local.system import token
+from services.runtime import rpc, topics
+from services.runtime.identity import Role
+from tests.runbooks.local import Local
+
+_PARTITION = 0
+_T = TypeVar("_T")
+
+
+def freeze(on: Local, name: str) -> Mapping[str, str]:
+    """A process stands still, as one whose disk or machine does."""
+    os.kill(on.pid(name), signal.SIGSTOP)
+    return {"ROOM": name}
+
+
+def danger(on: Local, _: str) -> Mapping[str, str]:
+    """Somebody whose life is in danger writes to us; nobody confirms it."""
+    _submit(on, "danger-1", "Help, my father is not breathing, send an ambulance now")
+    return {"CASE": _until(lambda: on.hand_over(), "the case is handed over")}
+
+
+def playbook(on: Local, _: str) -> Mapping[str, str]:
+    """Somebody wrote a playbook that is wrong, and outreach was started with it."""
+    wrong = on.playbooks / "mistaken.yaml"
+    wrong.write_text("playbook: mistaken\nversion: one\n")
+    os.kill(on.pid("outreach-0"), signal.SIGTERM)
+    return {"FILE": str(wrong)}
+
+
+def garbage(on: Local, _: str) -> Mapping[str, str]:
+    """A writer puts bytes that say nothing where a contact belongs; it has the contact itself."""
+    topic = topics.CONTACT_ACCEPTED.name
+    for number in range(40):
+        _submit(on, f"before-garbage-{number}", "When does the office open?")
+    consumer = KafkaConsumer(bootstrap_servers=on.kafka, consumer_timeout_ms=10_000)
+    at = TopicPartition(topic, _PARTITION)
+    consumer.assign([at])
+    consumer.seek_to_beginning(at)
+    good = next(record.value for record in consumer if record.value)
+    consumer.close()
+    mended = on.home / "mended.bin"
+    mended.write_bytes(good)
+    producer = KafkaProducer(bootstrap_servers=on.kafka)
+    producer.send(topic, b"\xff\xff garbage", partition=_PARTITION).get(timeout=10)
+    producer.close()
+    letter = _until(lambda: on.letter("dedup"), "dedup sets the record aside")
+    return {
+        "ROOM": "dedup",
+        "PARTITION": str(letter[0]),
+        "OFFSET": str(letter[1]),
+        "FILE": str(mended),
+    }
+
+
+FAULTS: Mapping[str, Callable[[Local, str], Mapping[str, str]]] = {
+    "freeze": freeze,
+    "danger": danger,
+    "playbook": playbook,
+    "garbage": garbage,
+}
+
+
+def inject(on: Local, fault: str) -> Mapping[str, str]:
+    """Does what a page names, and gives the variables of its steps."""
+    name, _, to = fault.partition(" ")
+    return FAULTS[name](on, to)
+
+
+def copied(shipped: Path, to: Path) -> Path:
+    """Playbooks that may be spoilt."""
+    shutil.copytree(shipped, to)
+    return to
+
+
+def _submit(on: Local, key: str, text: str) -> None:
+    contact = service_pb2.Contact(
+        source="runbooks",
+        idempotency_key=key,
+        kind=common_pb2.CONTACT_KIND_ENQUIRY,
+        channel=common_pb2.CHANNEL_WEB,
+        withheld=True,
+        text=text,
+        event_ms=int(time.time() * 1000),
+    )
+    bearer = rpc.bearer(token(on.home / "keys", "runbooks", Role.GATEWAY))
+    with grpc.insecure_channel(on.target("intake"), options=rpc.CHANNEL_OPTIONS) as channel:
+        service_pb2_grpc.IntakeServiceStub(channel).SubmitContact(
+            service_pb2.SubmitContactRequest(contact=contact), metadata=bearer, timeout=10
+        )
+
+
+def _until(look: Callable[[], _T | None], what: str) -> _T:
+    deadline = time.monotonic() + 60
+    while (found := look()) is None:
+        assert time.monotonic() < deadline, f"not within 60 s: {what}"
+        time.sleep(0.5)
+    return found

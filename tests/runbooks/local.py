@@ -1,0 +1,122 @@
+"""The local system with Prometheus beside it, as a person starts it: `mawja up --watch`."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from services.local.system import token
+from services.runtime.identity import Role
+
+_UP_S = 180.0
+
+
+@dataclass(slots=True)
+class Local:
+    """A run in `home`; `playbooks` are its own copy. Raises AssertionError when it does not come
+    up."""
+
+    home: Path
+    playbooks: Path
+    _process: "subprocess.Popen[str] | None" = None
+    _prometheus: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Starts it and waits until Prometheus answers."""
+        folder = str(Path(sys.executable).parent)
+        self.env = os.environ | {
+            "MAWJA_HOME": str(self.home),
+            "MAWJA_RULES": str(self.playbooks),
+            "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+        }
+        self.home.mkdir(parents=True, exist_ok=True)
+        said = self.home / "up.log"
+        with said.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "services.tools", "up", "--watch", "--console-port", "0"],
+                env=self.env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        deadline = time.monotonic() + _UP_S
+        while "stop it:" not in said.read_text():
+            assert self._process.poll() is None, said.read_text()[-2000:]
+            assert time.monotonic() < deadline, said.read_text()[-2000:]
+            time.sleep(0.2)
+        line = next(one for one in said.read_text().splitlines() if one.startswith("Prometheus: "))
+        self._prometheus = line.split()[1].removesuffix("/alerts")
+        self.env["MAWJA_TOKEN"] = token(self.home / "keys", "runbooks", Role.ADMINISTRATOR)
+
+    def stop(self) -> None:
+        """Ends it in order."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=90)
+
+    @property
+    def _addresses(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.home / "services.json").read_text())
+        return found
+
+    @property
+    def kafka(self) -> str:
+        """Bootstrap servers."""
+        return str(self._addresses["kafka"])
+
+    def target(self, room: str) -> str:
+        """The gRPC target of a room."""
+        return str(self._addresses["grpc"][room])
+
+    def pid(self, name: str) -> int:
+        """The process of a part or a replica."""
+        return int(self.said("pid", name))
+
+    def said(self, *words: str, env: Mapping[str, str] | None = None) -> str:
+        """What a `mawja` command prints. Raises CalledProcessError."""
+        return subprocess.run(
+            [sys.executable, "-m", "services.tools", *words],
+            env=self.env | dict(env or {}),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+
+    def hand_over(self) -> str | None:
+        """The number of a case that waits to be confirmed."""
+        said = json.loads(self.said("playbook", "hand-overs", "--json", "--as", "runbooks"))
+        waiting = said.get("hand_overs") or said.get("handOvers") or []
+        if not waiting:
+            return None
+        return str(waiting[0].get("case_number") or waiting[0]["caseNumber"])
+
+    def letter(self, room: str) -> tuple[int, int] | None:
+        """Partition and offset of a dead letter of a room that waits."""
+        for one in json.loads(self.said("dlq", "list", "--room", room, "--json"))["letters"]:
+            return int(one["partition"]), int(one["offset"])
+        return None
+
+    def shown(self) -> dict[str, set[str]]:
+        """Names of the metrics of ours that each replica shows at /metrics, without what a
+        histogram adds to its own."""
+        found = {}
+        for name, url in self._addresses["metrics"].items():
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                lines = answer.read().decode().splitlines()
+            types = [line.split()[2] for line in lines if line.startswith("# TYPE mawja_")]
+            found[name] = {one for one in types if not one.endswith("_created")}
+        return found
+
+    def firing(self) -> set[str]:
+        """Names of the alerts that fire."""
+        with urllib.request.urlopen(f"{self._prometheus}/api/v1/alerts", timeout=10) as answer:
+            alerts = json.load(answer)["data"]["alerts"]
+        return {one["labels"]["alertname"] for one in alerts if one["state"] == "firing"}

@@ -1,0 +1,218 @@
+"""The wave page: figures that add up, honest where nothing is known, and hostile names as text."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grpc_health.v1 import health, health_pb2_grpc
+from mawja.dedup.v1 import incidents_pb2
+from mawja.dedup.v1 import service_pb2 as dedup
+from mawja.dedup.v1 import service_pb2_grpc as dedup_grpc
+from mawja.wave.v1 import contracts_pb2 as contracts
+from mawja.wave.v1 import contracts_pb2_grpc
+from mawja.wave.v1 import service_pb2 as wave
+from mawja.wave.v1 import service_pb2_grpc as wave_grpc
+from mawja.wave.v1.events_pb2 import Burst, Counts, Dimension, Level, ServiceLevels
+
+from services.console.wave import figures, naming, view
+from services.console.wave.picture import DAY_MS, HOUR_MS, MINUTE_MS, Picture, Scope, last_window
+from services.runtime import rpc
+from services.runtime.clock import now_ms
+from services.runtime.errors import Away
+from services.runtime.identity import Role
+from tests.console_rig import desk
+
+NOW = 1_790_000_000_000 - 1_790_000_000_000 % MINUTE_MS + 23_456
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def level(start_ms: int, contacts: int, width_ms: int = MINUTE_MS, **more: Any) -> Level:
+    counts = Counts(contacts=contacts, cases=contacts // 2)
+    return Level(
+        dimension=Dimension.DIMENSION_ALL,
+        start_ms=start_ms,
+        width_ms=width_ms,
+        counts=counts,
+        **more,
+    )
+
+
+def minutes(of: Callable[[int], int], back: int = 120) -> dict[int, Level]:
+    end = last_window(NOW)
+    return {
+        start: level(start, of(start))
+        for start in range(end - back * MINUTE_MS, end + 1, 10_000)
+        if of(start)
+    }
+
+
+def test_now_is_the_newest_minute_that_is_whole() -> None:
+    newest = last_window(NOW)
+    assert NOW - 15_000 < newest + MINUTE_MS <= NOW - 3_000
+    shown = figures.rate(Picture(NOW, Scope(), minutes=minutes(lambda at: 9 + (at == newest))))
+    assert shown.contacts == 10
+
+
+def test_the_usual_is_that_of_the_same_hour_on_days_on_which_anybody_came() -> None:
+    begin = NOW - HOUR_MS // 2
+    begin -= begin % (5 * MINUTE_MS)
+    hours = [level(begin - day * DAY_MS, 600 * day, HOUR_MS) for day in (1, 2)]
+    # On the third day people came, but not in this hour; before that the centre was closed.
+    hours.append(level(begin - 3 * DAY_MS + HOUR_MS, 60, HOUR_MS))
+    usual, days = figures.usually(Picture(NOW, Scope(), hours=hours))
+    assert usual == pytest.approx((600 + 1200 + 0) / 3 / 60)
+    assert days == 3
+
+
+def test_without_earlier_days_the_last_two_hours_are_usual_and_a_first_minute_is_nothing() -> None:
+    held = minutes(lambda at: 6)
+    usual, days = figures.usually(Picture(NOW, Scope(), minutes=held))
+    assert days == 0
+    assert usual == pytest.approx(6, rel=0.05)
+    few = minutes(lambda at: 6, back=5)
+    assert figures.usually(Picture(NOW, Scope(), minutes=few)) == (None, 0)
+    assert figures.rate(Picture(NOW, Scope(), minutes=few)).times is None
+
+
+def test_the_chart_has_every_whole_minute_and_zeros_where_nobody_came() -> None:
+    held = minutes(lambda at: 3 if at % (2 * MINUTE_MS) == 0 else 0, back=40)
+    points = figures.chart(Picture(NOW, Scope(), minutes=held))
+    assert [b.at_ms - a.at_ms for a, b in pairwise(points)] == [MINUTE_MS] * (len(points) - 1)
+    assert points[-1].at_ms + MINUTE_MS <= NOW - 3_000
+    assert {point.contacts for point in points} == {0, 3}
+    assert len(figures.chart(Picture(NOW, Scope()))) == 15
+
+
+def test_a_service_level_that_nobody_measured_is_neither_kept_nor_broken() -> None:
+    found = level(NOW, 5, service_levels=ServiceLevels(answered=0.85, handled_in_target=0.5))
+    answered, in_target, handled, first = figures.gauges(found)
+    assert (answered.met, answered.near) == (False, True)
+    assert (handled.met, handled.near) == (False, False)
+    assert (in_target.share, in_target.met, first.share) == (None, True, None)
+    assert all(gauge.share is None for gauge in figures.gauges(None))
+
+
+def test_shares_are_of_what_was_counted_and_add_up() -> None:
+    quarter = [
+        Level(dimension=Dimension.DIMENSION_CHANNEL, subject=name, counts=Counts(contacts=n))
+        for name, n in (("sms", 1), ("voice", 3), ("web", 0))
+    ]
+    found = figures.shares(Picture(NOW, Scope(), quarter=quarter), Dimension.DIMENSION_CHANNEL)
+    assert [(one.subject, one.share) for one in found] == [("voice", 0.75), ("sms", 0.25)]
+
+
+def test_a_code_that_nobody_named_stands_for_itself() -> None:
+    names = naming.Names([dedup.CatalogueAgency(agency="moh", names={"ar": "الصحة"})], "ar")
+    assert names.agency("moh") == "الصحة"
+    assert naming.Names([], "en").agency("moh") == "moh"
+    assert names.language("ur") == "الأوردية"
+    assert names.language("x") == "x"
+    assert naming.channel("pigeon", str) == "pigeon"
+
+
+class Wave(wave_grpc.WaveServiceServicer):
+    """A room with one line in trouble. `away`: it says that it can't tell."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.agencies: set[str] = set()
+
+    async def GetLevels(self, request: wave.GetLevelsRequest, context: Any) -> Any:
+        caller = rpc.CALLER.get()
+        self.agencies.add(caller.agency)
+        assert not caller.agency or request.dimension == Dimension.DIMENSION_AGENCY
+        if self.away:
+            raise Away("the history is being read")
+        subject = {
+            Dimension.DIMENSION_LINE: HOSTILE,
+            Dimension.DIMENSION_AGENCY: request.subject or "moh",
+            Dimension.DIMENSION_LANGUAGE: "ar",
+            Dimension.DIMENSION_TOPIC: HOSTILE,
+            Dimension.DIMENSION_CHANNEL: "voice",
+        }.get(request.dimension, "")
+        made = Level(
+            dimension=request.dimension,
+            subject=subject,
+            start_ms=last_window(now_ms()),
+            width_ms=request.width_ms,
+            counts=Counts(contacts=42, cases=30, offered=40, answered=30, abandoned=10),
+            service_levels=ServiceLevels(answered=0.75),
+        )
+        return wave.GetLevelsResponse(levels=[made])
+
+    async def ListBursts(self, request: wave.ListBurstsRequest, context: Any) -> Any:
+        burst = Burst(
+            dimension=Dimension.DIMENSION_TOPIC, subject=HOSTILE, last_minute=9, usual=2, known=True
+        )
+        return wave.ListBurstsResponse(bursts=[burst])
+
+
+class Queues(contracts_pb2_grpc.ContractServiceServicer):
+    async def ListQueues(self, request: contracts.ListQueuesRequest, context: Any) -> Any:
+        ours = contracts.QueueState(
+            holder=contracts.QUEUE_HOLDER_CENTRE,
+            state=contracts.QUEUE_CONDITION_ACTIVE,
+            queue_length=17,
+        )
+        return contracts.ListQueuesResponse(queues=[ours])
+
+
+class Cases(dedup_grpc.DedupServiceServicer):
+    async def ListIncidents(self, request: dedup.ListIncidentsRequest, context: Any) -> Any:
+        incident = incidents_pb2.Incident(
+            topic=HOSTILE, people=5, cases=6, recent=4, last_ms=now_ms()
+        )
+        return dedup.ListIncidentsResponse(incidents=[dedup.ShownIncident(incident=incident)])
+
+    async def GetCatalogue(self, request: dedup.GetCatalogueRequest, context: Any) -> Any:
+        return dedup.GetCatalogueResponse()
+
+
+def rooms(told: Wave) -> list[Any]:
+    queues = Queues()  # type: ignore[abstract]
+    cases = Cases()  # type: ignore[abstract]
+    return [
+        partial(wave_grpc.add_WaveServiceServicer_to_server, told),
+        partial(contracts_pb2_grpc.add_ContractServiceServicer_to_server, queues),
+        partial(dedup_grpc.add_DedupServiceServicer_to_server, cases),
+        partial(health_pb2_grpc.add_HealthServicer_to_server, health.aio.HealthServicer()),
+    ]
+
+
+async def test_the_page_is_whole_without_any_script_and_hostile_names_are_text(
+    tmp_path: Path,
+) -> None:
+    told = Wave()  # type: ignore[abstract]
+    async with desk(tmp_path, *rooms(told)) as on:
+        page = (await on.get("/wave", Role.COORDINATOR)).text
+        assert HOSTILE not in page
+        assert page.count("&lt;img src=x onerror=alert(1)&gt;") >= 4
+        for part in view.PARTS:
+            assert f'sse-swap="{part}"' in page
+        assert "<strong>42</strong>" in page
+        assert "<strong>17</strong>" in page
+        wall = (await on.get("/wall?drill=1", Role.AGENT)).text
+        assert 'class="drill"' in wall
+        assert "<form" not in wall
+        assert "<button" not in wall
+
+
+async def test_a_liaison_sees_their_own_agency_and_asks_for_no_other(tmp_path: Path) -> None:
+    told = Wave()  # type: ignore[abstract]
+    async with desk(tmp_path, *rooms(told)) as on:
+        page = (await on.get("/wave", Role.LIAISON)).text
+        assert told.agencies != {""}
+        assert "" not in told.agencies
+        assert "Whole centre" not in page
+
+
+async def test_figures_that_can_not_be_had_are_no_zeros(tmp_path: Path) -> None:
+    told = Wave()  # type: ignore[abstract]
+    told.away = True
+    async with desk(tmp_path, *rooms(told)) as on:
+        page = (await on.get("/wave", Role.AUDITOR)).text
+        assert page.count("Nobody reached out") == 0
+        assert "The rooms can't be reached now" in page
