@@ -39,7 +39,8 @@ $(STAMP): requirements-dev.txt pyproject.toml
 .PHONY: requirements
 requirements: $(STAMP) ## lock again after a change of pyproject.toml's dependencies
 	$(BIN)/uv pip compile pyproject.toml $(LOCK) -o requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --extra local --extra load --extra meaning --group dev $(LOCK) -o requirements-dev.txt
+	$(BIN)/uv pip compile pyproject.toml --extra local --extra load --extra meaning --extra report --group dev $(LOCK) -o requirements-dev.txt
+	echo 'checkov==3.2.471' | $(BIN)/uv pip compile - $(LOCK) -o deploy/check/requirements.txt
 
 # --- use ------------------------------------------------------------------------------------
 
@@ -63,13 +64,32 @@ bench: $(STAMP) ## measure each part beside its bare floor, as ratios
 
 .PHONY: test
 test: $(STAMP) ## run the tests (on real Kafka, Valkey and SMPP)
-	@# What measures runs first, by itself; the rest mostly waits, so two at a time. 5: nothing to run.
-	$(BIN)/pytest -m "alone and not peers" $(ARGS) || [ $$? -eq 5 ]
-	$(BIN)/pytest -m "not alone and not peers" -n 2 --dist loadfile $(ARGS)
+	@# What measures runs first, by itself; the rest mostly waits, so two at a time, and what takes long
+	@# (faults) before what takes moments (unit), so that both end together. 5: nothing to run.
+	$(BIN)/pytest -m "alone and not peers and not browser" $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/pytest -m "not alone and not peers and not browser" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-peers
-test-peers: $(STAMP) ## run the tests that need other programs from Debian's packages
+test-peers: $(STAMP) ## run the tests against programs of others: node-smpp, Kannel, Prometheus
+	$(BIN)/python -m tests.peers.install
 	$(BIN)/pytest -m peers $(ARGS)
+
+# checkov's libraries are its own: it stands apart, installed by hash like the rest.
+CHECKOV := .venv-checkov/bin/checkov
+$(CHECKOV): deploy/check/requirements.txt $(STAMP)
+	@test -x .venv-checkov/bin/python || $(PYTHON) -m venv --without-pip .venv-checkov
+	@$(BIN)/uv pip sync --quiet --python .venv-checkov/bin/python --require-hashes deploy/check/requirements.txt
+	@touch $@
+
+.PHONY: deploy-check
+deploy-check: $(STAMP) $(CHECKOV) ## prove deploy/: schemas, policies, image, and a surge through its pods
+	$(BIN)/pytest -m "peers or not peers" tests/contract/test_deploy.py tests/contract/test_overlays.py \
+		tests/contract/test_network.py tests/contract/test_kafka_rights.py
+	PATH="$(abspath $(BIN)):$$PATH" PYTHON=$(abspath $(BIN)/python) CHECKOV=$(abspath $(CHECKOV)) deploy/check/run.sh
+
+.PHONY: manifests
+manifests: $(STAMP) ## write Kafka's topics and users, and the rules' resource, from the tables in code
+	$(BIN)/python -m services.tools.manifests
 
 SEED ?= 1
 .PHONY: faults
@@ -80,6 +100,11 @@ faults: $(STAMP) ## break everything in the middle and print what happened (abou
 	$$run -m 'faults and alone' || ended=$$?; \
 	$$run -m 'faults and not alone' -n 2 --dist load --maxschedchunk 1 || ended=$$?; \
 	exit $$ended
+
+PEOPLE ?= 1000000
+.PHONY: soak
+soak: $(STAMP) ## send a campaign to a million while broadcast is killed 20 times (PEOPLE=1000000, SEED=1)
+	$(BIN)/pytest tests/faults/test_campaign_soak.py --full --people=$(PEOPLE) --seed=$(SEED) -v -s $(ARGS)
 
 .PHONY: quality
 quality: $(STAMP) ## measure how well what is the same is recognised, beside plain ways (2 minutes)
@@ -92,6 +117,7 @@ check: $(STAMP) ## format, lint, strict types, import rules, protos, compatibili
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python protos/generate.py --check
+	$(BIN)/python -m services.tools.manifests --check
 
 .PHONY: format
 format: $(STAMP) ## format the code and the protos
@@ -100,9 +126,31 @@ format: $(STAMP) ## format the code and the protos
 	$(BIN)/buf format -w
 
 .PHONY: learn
-learn: $(STAMP) ## learn dedup's model from tests/quality/set again (8 minutes on one core)
+learn: $(STAMP) ## learn dedup's models from tests/quality/set again (25 minutes on one core)
 	$(BIN)/python -m tests.quality.train
 	$(BIN)/python -m tests.quality.train_need
+	$(BIN)/python -m tests.quality.train_incident
+	$(BIN)/python -m tests.quality.train_refined
+
+# --- the console ----------------------------------------------------------------------------
+
+# What it makes is committed: nobody needs node to run the console.
+.PHONY: console
+console: ## build the console's script, style, fonts and icons again (needs node and npm)
+	cd services/console/front && npm ci --ignore-scripts --no-audit --no-fund --silent && node build.mjs
+
+.PHONY: console-check
+console-check: ## hold the built files against what they are built from (needs node and npm)
+	cd services/console/front && npm ci --ignore-scripts --no-audit --no-fund --silent && npx tsc --noEmit \
+		&& out=$$(mktemp -d) && node build.mjs $$out && diff -r $$out ../static && rm -r $$out
+
+.PHONY: test-browser
+test-browser: $(STAMP) ## drive the console by a browser, on the whole system (needs chromium, node, npm)
+	$(BIN)/pytest -m browser $(ARGS)
+
+.PHONY: pictures
+pictures: $(STAMP) ## picture every page of the console in both languages and themes, into docs/console
+	$(BIN)/python -m tests.browser.pictures
 
 # --- protos ---------------------------------------------------------------------------------
 
@@ -110,10 +158,18 @@ learn: $(STAMP) ## learn dedup's model from tests/quality/set again (8 minutes o
 protos: $(STAMP) ## generate protos/gen from protos/mawja
 	$(BIN)/python protos/generate.py
 
+.PHONY: monitoring
+monitoring: $(STAMP) ## write docs/metrics.md and the dashboards again
+	$(BIN)/python -m deploy.monitoring.generate
+
+.PHONY: runbooks
+runbooks: $(STAMP) ## break the local stack, wait for the alert, and do what its page says (needs prometheus)
+	$(BIN)/python -m tests.runbooks $(ARGS)
+
 .PHONY: release-image
 release-image: $(STAMP) ## keep the protos of a release: later ones must stay compatible with it
 	$(BIN)/python protos/generate.py --release
 
 .PHONY: clean
 clean: ## remove what the commands above made, except the cache of Kafka's jars
-	rm -rf $(VENV) .mawja .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-checkov .mawja .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
