@@ -1,12 +1,10 @@
 """Campaigns while Redis hangs, and without any: what people decide stands and is told at once, on
 whichever replica they ask, and what is not known is said not to be."""
 
-import os
-import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import grpc
 import pytest
@@ -20,6 +18,7 @@ from services.runtime.identity import Role
 from services.tools.campaigns.office import Office as Desk
 from tests.broadcast_rig import Rig, numbers, running, wait_until
 from tests.campaigns_rig import MAKER, Office, by_bucket, listed, plan, refusal, started
+from tests.freezing import frozen
 
 RUNNING, PAUSED, CANCELLED = (
     campaigns_pb2.CAMPAIGN_STATE_RUNNING,
@@ -49,16 +48,10 @@ def desk(rig: Rig, replica: int = 0) -> Desk:
     return Desk(f"127.0.0.1:{address.grpc}", shown)
 
 
-@contextmanager
-def hanging(rig: Rig) -> Iterator[None]:
+def hanging(rig: Rig) -> AbstractContextManager[None]:
     """Valkey is there and says nothing."""
     assert rig.parts.local_valkey is not None
-    pid = rig.parts.local_valkey.pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
+    return frozen(rig.parts.local_valkey.pid)
 
 
 class Timed:

@@ -6,8 +6,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import os
-import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -28,6 +26,7 @@ from services.runtime.identity import Role, issue
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.topics import CALL_EVENT
 from services.tools.__main__ import app
+from tests.freezing import frozen
 from tests.room_process import Room
 
 CONTRACTS = """\
@@ -237,8 +236,7 @@ async def test_while_nothing_can_be_stated_every_call_is_ours(
     ):
         await transport.report(0, agency="transport")
         assert await ours.route("transport", key="asked again") == "AGENCY AGENCY_HAS_ROOM"
-        os.kill(node.pid, signal.SIGSTOP)
-        try:
+        with frozen(node.pid):
             for life_safety, reason in (
                 (False, RouteReason.ROUTE_REASON_CANNOT_TELL),
                 (True, RouteReason.ROUTE_REASON_LIFE_SAFETY),
@@ -254,8 +252,6 @@ async def test_while_nothing_can_be_stated_every_call_is_ours(
                 assert clock.monotonic_s() - began < 3
                 assert (answer.route, answer.reason) == (Route.ROUTE_OURS, reason)
                 assert not answer.stated
-        finally:
-            os.kill(node.pid, signal.SIGCONT)
 
         async def known() -> bool:
             return await ours.route("transport") == "AGENCY AGENCY_HAS_ROOM"

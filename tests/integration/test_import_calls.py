@@ -219,7 +219,7 @@ def test_counts_as_a_rehearsal_by_the_hour_after_an_interruption(
     rooms: Rooms, tmp_path: Path
 ) -> None:
     path = tmp_path / "counts.csv"
-    held = counts(13)
+    held = counts(26)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["rownames", "DateTime", "Calls"])
@@ -231,9 +231,12 @@ def test_counts_as_a_rehearsal_by_the_hour_after_an_interruption(
     command: list[str | Path] = [MAWJA, "import", "calls", path, "--drill", "--yes"]
     with subprocess.Popen(command, env=rooms.env, stderr=subprocess.PIPE, text=True) as importing:
         deadline = time.monotonic() + 30
-        while len(stored(rooms.settings, CONTACT_ACCEPTED)) < before + 100:
-            assert importing.poll() is None
-            assert time.monotonic() < deadline
+        with Scan(rooms.settings.kafka, [CONTACT_ACCEPTED]) as scan:
+            seen = scan.advance(lambda _: None)
+            while seen < before + 100:
+                assert importing.poll() is None
+                assert time.monotonic() < deadline
+                seen += scan.advance(lambda _: None)
         importing.send_signal(signal.SIGINT)
         assert importing.stderr is not None
         said = importing.stderr.read()

@@ -1,8 +1,6 @@
 """Owned logs on real Kafka: one rightful writer, void late records, and a Kafka that goes away."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +24,7 @@ from services.runtime.produce import Producer, acknowledged
 from services.runtime.scan import Scan
 from services.runtime.topics import CALLBACK, CASE, CONTACT_ACCEPTED, MESSAGE_STATUS
 from tests.conftest import PARTITIONS
+from tests.freezing import frozen
 
 
 @asynccontextmanager
@@ -271,12 +270,11 @@ async def test_who_follows_a_log_has_all_that_was_acknowledged_before_they_asked
             assert parts.local_kafka is not None
             [node] = parts.local_kafka.nodes
             monkeypatch.setattr(follow, "PATIENCE_S", 0.5)
-            os.kill(node.pid, signal.SIGSTOP)
-            try:
-                with pytest.raises(Away, match="can't be followed to its end right now"):
-                    await following.current()
-            finally:
-                os.kill(node.pid, signal.SIGCONT)
+            with (
+                frozen(node.pid),
+                pytest.raises(Away, match="can't be followed to its end right now"),
+            ):
+                await following.current()
             monkeypatch.setattr(follow, "PATIENCE_S", 5.0)
             await following.current()
         finally:

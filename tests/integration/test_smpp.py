@@ -1,7 +1,6 @@
 """Our carrier session against the real SMS centre over loopback: every way a carrier can hurt."""
 
 import asyncio
-import signal
 import socket
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from services.broadcast.carriers.smpp import SmppCarrier
 from services.local.smsc.record import duplicates, reassemble
 from services.runtime import smpp
 from services.runtime.smpp_text import Alphabet
+from tests.freezing import frozen
 from tests.smpp_rig import ARABIC, Got, Starter, bound, configured, message, part, until
 
 # --- the plain way -------------------------------------------------------------------------------
@@ -340,10 +340,7 @@ async def test_a_silent_bind_is_left_for_a_new_one(smsc: Starter) -> None:
     async with bound(centre.port, enquire_link_s=0.1, response_timeout_s=0.4) as carrier:
         await asyncio.sleep(0.6)
         assert carrier.counters.lost_binds == 0, "enquire_link keeps a quiet bind"
-        centre.process.send_signal(signal.SIGSTOP)
-        try:
+        with frozen(centre.process.pid):
             await until(lambda: carrier.counters.lost_binds == 1)
-        finally:
-            centre.process.send_signal(signal.SIGCONT)
         await until(lambda: carrier.bound)
         assert isinstance(await carrier.submit(part()), Accepted)
