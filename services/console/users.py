@@ -22,11 +22,10 @@ from typing import Any
 import yaml
 
 from services.runtime.errors import ConfigError
-from services.runtime.identity import Role
+from services.runtime.identity import STAFF, Role
 
 SHORTEST = 12
 """Letters of a password, at least (NIST SP 800-63B: 8 beside a second factor, 15 alone)."""
-STAFF = frozenset(Role) - {Role.GATEWAY, Role.LOAD_TESTER}
 _SUB = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _FIELDS = frozenset({"name", "roles", "agency", "password", "totp", "disabled"})
 
