@@ -22,10 +22,10 @@ from services.console.app import build
 from services.console.calls import Calls, issuer
 from services.console.sessions import Session, Sessions
 from services.console.settings import ROOMS, Settings
-from services.console.users import STAFF, User
+from services.console.users import User
 from services.runtime import clock, rpc
 from services.runtime.errors import Away
-from services.runtime.identity import Role, Verifier, create_token_key
+from services.runtime.identity import STAFF, Role, Verifier, create_token_key
 
 CSRF = "the-token-of-this-session"
 Adds = Callable[[grpc.aio.Server], None]

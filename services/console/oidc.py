@@ -36,11 +36,11 @@ from joserfc.jwk import KeySet
 
 from services.console.settings import Oidc
 from services.console.signing import answered
-from services.console.users import STAFF, User
+from services.console.users import User
 from services.runtime import log
 from services.runtime.clock import Millis, monotonic_s, now_ms
 from services.runtime.errors import Away, ConfigError, Forbidden
-from services.runtime.identity import Role
+from services.runtime.identity import STAFF, Role
 
 WITHIN_S = 600
 """How long somebody may take at the provider."""
@@ -100,7 +100,7 @@ def mapped(path: Path) -> Mapped:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
         raise ConfigError(
-            f"{path} must have claim, and roles by the claim's values, of {', '.join(STAFF)}"
+            f"{path} must have claim, and roles by the claim's values, of {', '.join(sorted(STAFF))}"
         ) from None
     if any(not roles or not roles <= STAFF for roles in found.roles.values()):
         raise ConfigError(f"{path}: roles are of {', '.join(sorted(STAFF))}")

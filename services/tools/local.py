@@ -15,7 +15,7 @@ from services.local.parts import Parts, Replaced
 from services.local.progress import Progress
 from services.local.smsc.profile import Profile, load
 from services.local.system import CONSOLE, REPORTS, ROOMS, System
-from services.runtime.identity import Role
+from services.runtime.identity import STAFF, Role
 from services.runtime.smpp_text import Alphabet
 
 PARTS_PER_SECOND = 1500
@@ -172,7 +172,7 @@ def make_users(path: Path) -> dict[str, str]:
     a file already."""
     if path.exists():
         return {}
-    passwords = {role.value: secrets.token_urlsafe(12) for role in sorted(accounts.STAFF)}
+    passwords = {role.value: secrets.token_urlsafe(12) for role in sorted(STAFF)}
     accounts.write(
         path,
         {
