@@ -100,7 +100,7 @@ def mapped(path: Path) -> Mapped:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
         raise ConfigError(
-            f"{path} must have claim, and roles by the claim's values, of {', '.join(sorted(STAFF))}"
+            f"{path} must have claim and roles by the claim's values, of {', '.join(sorted(STAFF))}"
         ) from None
     if any(not roles or not roles <= STAFF for roles in found.roles.values()):
         raise ConfigError(f"{path}: roles are of {', '.join(sorted(STAFF))}")
