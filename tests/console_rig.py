@@ -17,11 +17,14 @@ from typing import Any, cast
 
 import grpc
 import httpx
+from mawja.audit.v1 import service_pb2 as audits
+from mawja.audit.v1 import service_pb2_grpc
 
 from services.console.app import build
 from services.console.calls import Calls, issuer
 from services.console.sessions import Session, Sessions
 from services.console.settings import ROOMS, Settings
+from services.console.signing import Failed
 from services.console.users import User
 from services.runtime import clock, rpc
 from services.runtime.errors import Away
@@ -73,25 +76,23 @@ class HeldSessions:
         self._here()
         self.held[token] = dataclasses.replace(self.held[token], **changes)
 
-    async def end(self, token: str) -> None:
+    async def end(self, token: str) -> Session | None:
         """As `Sessions.end`."""
         self._here()
-        self.held.pop(token, None)
+        return self.held.pop(token, None)
 
     async def all(self, sub: str | None = None) -> Sequence[Session]:
         """As `Sessions.all`."""
         self._here()
         return [s for s in self.held.values() if sub in {None, s.sub}]
 
-    async def revoke(self, sub: str, session_id: str = "") -> int:
+    async def revoke(self, sub: str, session_id: str = "") -> Sequence[Session]:
         """As `Sessions.revoke`."""
         self._here()
         ending = [
             token for token, s in self.held.items() if s.sub == sub and session_id in {"", s.id}
         ]
-        for token in ending:
-            del self.held[token]
-        return len(ending)
+        return [self.held.pop(token) for token in ending]
 
 
 class LocalUsers:
@@ -114,10 +115,35 @@ class LocalUsers:
         """As `Local.holds`."""
         return True
 
-    async def check(self, sub: str, password: str, code: str, address: str) -> User | int:
+    async def check(self, sub: str, password: str, code: str, address: str) -> User | Failed:
         """As `Local.check`."""
         found = self.users().get(sub)
-        return found if found and password == "right" else 0
+        if found and password == "right":
+            return found
+        return Failed(0, audits.SESSION_EVENT_WRONG_PASSWORD, found)
+
+
+class Noted(service_pb2_grpc.AuditServiceServicer):
+    """A room that keeps what it is told of sessions in memory."""
+
+    def __init__(self) -> None:
+        self.told: list[audits.NoteSessionRequest] = []
+        self.away = False
+
+    async def ListAudit(
+        self, request: audits.ListAuditRequest, context: Any
+    ) -> audits.ListAuditResponse:
+        """Shows nothing."""
+        return audits.ListAuditResponse()
+
+    async def NoteSession(
+        self, request: audits.NoteSessionRequest, context: Any
+    ) -> audits.NoteSessionResponse:
+        """As the rooms'."""
+        if self.away:
+            raise Away("Kafka does not take it")
+        self.told.append(request)
+        return audits.NoteSessionResponse()
 
 
 @dataclasses.dataclass(slots=True)
@@ -127,6 +153,7 @@ class Desk:
     client: httpx.AsyncClient
     sessions: HeldSessions
     tokens: dict[tuple[Role | None, str, str], str]
+    audit: Noted
 
     async def token(self, role: Role | None, lang: str = "en", agency: str = "") -> str:
         """The cookie of somebody signed in with `role`; a liaison's agency is MUNICIPALITY."""
@@ -194,6 +221,8 @@ async def desk(
     """A console whose rooms are one server with the servicers that `adds` put there."""
     create_token_key(tmp_path / "keys")
     server = rpc.server(Verifier(tmp_path / "keys"))
+    noted = Noted()
+    service_pb2_grpc.add_AuditServiceServicer_to_server(noted, server)
     for add in adds:
         add(server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -210,7 +239,7 @@ async def desk(
     await server.start()
     try:
         async with httpx.AsyncClient(transport=transport, base_url=base) as client:
-            yield Desk(client, sessions, {})
+            yield Desk(client, sessions, {}, noted)
     finally:
         await calls.close()
         await server.stop(None)

@@ -14,6 +14,7 @@ import uvloop
 from redis.exceptions import RedisError
 
 from services.console.app import build
+from services.console.book import Book
 from services.console.calls import Calls, issuer
 from services.console.oidc import Coming, Provider
 from services.console.sessions import Sessions, secret_of
@@ -90,12 +91,14 @@ async def _run(settings: Settings) -> int:
         )
         serving = asyncio.create_task(server.serve(sockets=[bound]))
         stopped = asyncio.create_task(stopping.wait())
+        lapsing = asyncio.create_task(Book(calls).watch(sessions))
         await server.up.wait()
         _announce(settings, ports)
         await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
         await serving
         stopped.cancel()
+        await stop.cancelled([lapsing])
         await calls.close()
         await client.aclose()
     except MawjaError as error:

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from services.console.admission import Closed, Forged, admitted
+from services.console.book import Book
 from services.console.calls import Calls, Refused
 from services.console.door import Door, TooLong
 from services.console.oidc import Provider
@@ -60,6 +61,7 @@ def build(
     app.state.settings = settings
     app.state.calls = calls
     app.state.sessions = sessions
+    app.state.book = book = Book(calls)
     app.state.cookies = cookies
     app.state.local = local
     app.state.provider = provider
@@ -78,6 +80,7 @@ def build(
             if session.way == "password" and local
             else session.way == "oidc" and provider is not None
         ),
+        book=book,
         static=static,
         hosts=settings.hosts,
         secure=settings.secure,

@@ -148,6 +148,10 @@ class Calls:
         role = Role.LIAISON if agency else Role.AUDITOR
         return self._metadata("console", frozenset({role}), agency)
 
+    def noting(self) -> Metadata:
+        """The metadata of telling who signed in: it may do that, and no more."""
+        return self._metadata("console", frozenset({Role.CONSOLE}), "")
+
     def _metadata(self, sub: str, roles: frozenset[Role], agency: str) -> Metadata:
         now = self._clock()
         key = (sub, roles, agency)

@@ -3,12 +3,14 @@ the headers that keep a page to itself."""
 
 from collections.abc import Callable, Mapping
 
+from mawja.audit.v1 import service_pb2 as audit
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.console import rights
+from services.console.book import Book
 from services.console.sessions import Session, Sessions
 from services.console.static import PREFIX, Static
 from services.runtime.errors import Away
@@ -61,6 +63,7 @@ class Door:
         *,
         sessions: Sessions,
         holds: Callable[[Session], bool],
+        book: Book,
         static: Static,
         hosts: frozenset[str],
         secure: bool,
@@ -69,6 +72,7 @@ class Door:
         self._app = app
         self._sessions = sessions
         self._holds = holds
+        self._book = book
         self._static = static
         self._hosts = hosts
         self._secure = secure
@@ -111,8 +115,9 @@ class Door:
             try:
                 session = await self._sessions.find(state["token"])
                 if session is not None and not self._holds(session):
-                    await self._sessions.end(state["token"])
-                    session = None
+                    ended, session = await self._sessions.end(state["token"]), None
+                    if ended is not None:
+                        await self._book.ended(ended, audit.SESSION_EVENT_RIGHTS_CHANGED)
             except Away:
                 session, state["away"] = None, True
             state["person"] = session.person() if session else None

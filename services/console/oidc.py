@@ -52,6 +52,16 @@ _LARGEST = 1024 * 1024
 _log = log.get("console.oidc")
 
 
+class NoRole(Forbidden):
+    """Whom the provider knows and the file of roles does not. `sub`: their user's id, empty when
+    their claims make none; `first`: whether this is new within ten minutes."""
+
+    def __init__(self, sub: str) -> None:
+        super().__init__("the provider's claims give no role here")
+        self.sub = sub
+        self.first = False
+
+
 @dataclass(frozen=True, slots=True)
 class Mapped:
     """What claims mean: `claim` holds one value or a list, of which each may give roles and an
@@ -64,7 +74,7 @@ class Mapped:
     agencies: Mapping[str, str]
 
     def user(self, claims: Mapping[str, Any]) -> User:
-        """Whom `claims` describe. Raises Forbidden when they give no role here."""
+        """Whom `claims` describe. Raises NoRole when they give none here."""
         said = claims.get(self.claim, [])
         values = {str(one) for one in (said if isinstance(said, list) else [said])}
         roles = frozenset().union(*(self.roles.get(value, frozenset()) for value in values))
@@ -73,8 +83,9 @@ class Mapped:
             # Of no agency, or of two: they would see none or too much.
             roles -= {Role.LIAISON}
         subject = str(claims.get(self.subject, ""))
-        if not roles or not re.fullmatch(r"[\w.@+-]{1,120}", subject):
-            raise Forbidden("the provider's claims give no role here")
+        named = re.fullmatch(r"[\w.@+-]{1,120}", subject)
+        if not roles or not named:
+            raise NoRole(f"oidc:{subject}" if named else "")
         return User(
             sub=f"oidc:{subject}",
             name=str(claims.get(self.name) or subject)[:120],
@@ -116,6 +127,11 @@ class Coming:
     async def keep(self, state: str, what: Mapping[str, str]) -> None:
         """Remembers `what` under `state`. Raises Away."""
         await answered(self._client.set(_key(state), json.dumps(what), ex=WITHIN_S))
+
+    async def first(self, sub: str) -> bool:
+        """Whether `sub` is new within ten minutes. Raises Away."""
+        key = f"console:no-role:{_digest(sub)}"
+        return bool(await answered(self._client.set(key, "1", nx=True, ex=WITHIN_S)))
 
     async def take(self, state: str) -> Mapping[str, str] | None:
         """What was kept under `state`, once. Raises Away."""
@@ -201,7 +217,11 @@ class Provider:
             auth=httpx.BasicAuth(self._settings.client, self._secret),
         )
         claims = await self._claims(said, kept["nonce"])
-        return self._mapped.user(claims), kept["where"]
+        try:
+            return self._mapped.user(claims), kept["where"]
+        except NoRole as refused:
+            refused.first = await self._coming.first(refused.sub)
+            raise
 
     async def close(self) -> None:
         """Lets connections go."""

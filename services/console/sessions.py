@@ -130,10 +130,10 @@ class Sessions:
             return None
         now = self._clock()
         if now >= session.began_ms + 1000 * self._longest_s:
-            await self._end(key, session)
+            await self._end(key, session, told=False)
             return None
         if now - session.seen_ms >= 1000 * self._idle_s:
-            await self._end(key, session)
+            await self._end(key, session, told=False)
             return None
         if now - session.seen_ms >= min(_TOUCH_MS, 250 * self._idle_s):
             session = replace(session, seen_ms=now)
@@ -151,12 +151,36 @@ class Sessions:
         if session is not None:
             await self._write(key, replace(session, **cast(Any, changes)), new=False)
 
-    async def end(self, token: str) -> None:
-        """Signs out."""
+    async def end(self, token: str) -> Session | None:
+        """Ends a session: what ended; None when there was none."""
         key = _key(token)
         session = self._read(key, await _answered(self._client.get(key)))
         if session is not None:
             await self._end(key, session)
+        return session
+
+    async def lapsed(self) -> Sequence[tuple[str, Session]]:
+        """Sessions whose time ended, and by what name they are `told`; until then each is handed
+        out once a minute, to one replica."""
+        held = await _answered(self._client.hgetall(_BEGAN))
+        names, gone = list(held), []
+        for start in range(0, len(names), 500):
+            part = names[start : start + 500]
+            values = await _answered(self._client.mget(part))
+            gone += [key for key, value in zip(part, values, strict=True) if value is None]
+        found = []
+        for name in gone:
+            key = _text(name)
+            session = self._read(key, held[name])
+            mine = await _answered(self._client.set(f"{key}:lapsed", "1", nx=True, ex=_AGAIN_S))
+            # Who ended it meanwhile took it out with it.
+            if session and mine and await _answered(self._client.hexists(_BEGAN, key)):
+                found.append((key, session))
+        return found
+
+    async def told(self, name: str) -> None:
+        """Of whom `lapsed` gave under `name` everybody has heard."""
+        await _answered(self._client.hdel(_BEGAN, name))
 
     async def all(self, sub: str | None = None) -> Sequence[Session]:
         """Every session that has not ended, or those of `sub`; the one used last comes first."""
@@ -179,23 +203,24 @@ class Sessions:
         ]
         return sorted(alive, key=lambda s: s.seen_ms, reverse=True)
 
-    async def revoke(self, sub: str, session_id: str = "") -> int:
-        """Ends the sessions of `sub`, or the one that is called `session_id`; how many ended."""
-        ended = 0
+    async def revoke(self, sub: str, session_id: str = "") -> Sequence[Session]:
+        """Ends the sessions of `sub`, or the one that is called `session_id`; those that ended."""
+        ended = []
         for key in await _answered(self._client.smembers(_of(sub))):
             session = self._read(_text(key), await _answered(self._client.get(key)))
             if session is not None and session_id in {"", session.id}:
                 await self._end(_text(key), session)
-                ended += 1
+                ended.append(session)
         return ended
 
     async def _write(self, key: str, session: Session, *, new: bool) -> None:
         left_s = self._longest_s - (self._clock() - session.began_ms) // 1000
+        signed = self._signed(key, json.dumps(asdict(session)).encode())
         async with self._client.pipeline(transaction=True) as pipe:
             # Of one that was revoked meanwhile nothing comes back.
             pipe.set(
                 key,
-                self._signed(key, json.dumps(asdict(session)).encode()),
+                signed,
                 ex=max(1, min(self._idle_s, left_s)),
                 nx=new,
                 xx=not new,
@@ -204,6 +229,8 @@ class Sessions:
                 for index in (_ALL, _of(session.sub)):
                     pipe.sadd(index, key)
                     pipe.expire(index, self._longest_s + 60)
+                pipe.hset(_BEGAN, key, signed)
+                pipe.expire(_BEGAN, self._longest_s + _UNTOLD_S)
             await _answered(pipe.execute())
 
     def _signed(self, key: str, body: bytes) -> bytes:
@@ -224,15 +251,20 @@ class Sessions:
             # Of another version: its person signs in again.
             return None
 
-    async def _end(self, key: str, session: Session) -> None:
+    async def _end(self, key: str, session: Session, *, told: bool = True) -> None:
         async with self._client.pipeline(transaction=True) as pipe:
             pipe.delete(key)
             pipe.srem(_ALL, key)
             pipe.srem(_of(session.sub), key)
+            if told:
+                pipe.hdel(_BEGAN, key)
             await _answered(pipe.execute())
 
 
 _ALL = "console:sessions"
+_BEGAN = "console:sessions-began"
+_AGAIN_S = 60
+_UNTOLD_S = 24 * 3600
 
 
 def _key(token: str) -> str:

@@ -18,9 +18,12 @@ import redis.asyncio as redis
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from fastapi import Request, Response
+from mawja.audit.v1 import service_pb2 as audit
 from redis.exceptions import RedisError
 
-from services.console.sessions import Session
+from services.console.book import Book
+from services.console.calls import Refused
+from services.console.sessions import Session, Sessions
 from services.console.users import User, read
 from services.runtime import log
 from services.runtime.clock import Millis, monotonic_s, now_ms
@@ -34,6 +37,21 @@ _LONGEST_S = 900
 _FREE = {"both": 5, "address": 30, "user": 50}
 """How often one may fail within an hour before one waits."""
 _log = log.get("console.sign-in")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An attempt that signed nobody in. `wait_s`: for how long nobody may try (0: it was wrong);
+    `event`: what the audit says of it, UNSPECIFIED where it says so already; `user`: whose name it
+    was, None when it is nobody's."""
+
+    wait_s: int
+    event: audit.SessionEvent.ValueType
+    user: User | None
+
+    def note(self) -> audit.NoteSessionRequest:
+        """What the audit is told."""
+        return noted(self.event, self.user, "password")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +117,14 @@ class Tries:
                     pipe.set(_until(name), now + 1000 * pause, ex=pause)
             await answered(pipe.execute())
         return 0
+
+    async def first(self, user: str, address: str) -> bool:
+        """Whether nobody asked yet in the while in which they must wait: of each, one is told."""
+        names = self._names(user, address)
+        until = [int(at or 0) for at in await answered(self._client.mget(_until(n) for n in names))]
+        last, name = max(zip(until, names, strict=True))
+        left_ms = max(1, last - self._clock())
+        return bool(await answered(self._client.set(f"{name}:told", "1", nx=True, px=left_ms)))
 
     async def forget(self, user: str, address: str) -> None:
         """It was them: this attempt, and those by them from there, no longer count."""
@@ -168,36 +194,51 @@ class Local:
             and user.agency == session.agency
         )
 
-    async def check(self, sub: str, password: str, code: str, address: str) -> User | int:
-        """The user; or for how many seconds nobody may try (0: the three are not right)."""
+    async def check(self, sub: str, password: str, code: str, address: str) -> User | Failed:
+        """The user, or why it is none. Raises Away."""
         sub = sub.strip().lower()
         wait_s = await self._tries.wait_s(sub, address)
-        if wait_s:
-            return wait_s
         user = self.users().get(sub)
+        if wait_s:
+            first = await self._tries.first(sub, address)
+            locked = audit.SESSION_EVENT_LOCKED if first else audit.SESSION_EVENT_UNSPECIFIED
+            return Failed(wait_s, locked, user)
         async with self._at_once:
             right = await asyncio.to_thread(
                 _verified, user.password if user else self._nobody, password
             )
         step = _step_of(user.totp, code, self._clock() // 1000) if user and user.totp else 0
-        if user is None or user.disabled or not right or step is None:
+        if user is None or user.disabled or not right:
             _log.warning("nobody was signed in", known=user is not None)
-            return 0
-        if user.totp and not await self._tries.fresh(sub, step):
-            _log.warning("a code was used again")
-            return 0
+            return Failed(0, audit.SESSION_EVENT_WRONG_PASSWORD, user)
+        if step is None or (user.totp and not await self._tries.fresh(sub, step)):
+            _log.warning("a code was wrong or used again")
+            return Failed(0, audit.SESSION_EVENT_WRONG_CODE, user)
         await self._tries.forget(sub, address)
         return user
+
+
+def noted(
+    event: audit.SessionEvent.ValueType, user: User | None, way: str
+) -> audit.NoteSessionRequest:
+    """What the audit is told of who wanted a session and got none."""
+    if user is None:
+        return audit.NoteSessionRequest(event=event, way=way)
+    return audit.NoteSessionRequest(
+        event=event, way=way, user=user.sub, roles=sorted(user.roles), agency=user.agency
+    )
 
 
 async def begin(
     request: Request, response: Response, user: User, way: str, language: str = ""
 ) -> None:
-    """Signs `user` in: a new session, whatever the browser had before. Raises Away."""
+    """Signs `user` in: a new session, whatever the browser had before. Raises Away, and Refused
+    when no room notes it."""
     old = request.state.token
-    sessions = request.app.state.sessions
+    sessions: Sessions = request.app.state.sessions
+    book: Book = request.app.state.book
     cookies: Cookies = request.app.state.cookies
-    token, _ = await sessions.begin(
+    token, session = await sessions.begin(
         sub=user.sub,
         name=user.name,
         roles=user.roles,
@@ -206,8 +247,14 @@ async def begin(
         way=way,
         browser=request.headers.get("user-agent", ""),
     )
-    if old:
-        await sessions.end(old)
+    try:
+        await book.tell_of(session, audit.SESSION_EVENT_SIGNED_IN)
+    except Refused:
+        await sessions.end(token)
+        raise
+    ended = await sessions.end(old) if old else None
+    if ended is not None:
+        await book.ended(ended, audit.SESSION_EVENT_SIGNED_OUT)
     cookies.set(response, cookies.session, token)
 
 

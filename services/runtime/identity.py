@@ -31,6 +31,7 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     ADMINISTRATOR = "administrator"
     LOAD_TESTER = "load-tester"  # everything it submits must be marked as drill
+    CONSOLE = "console"  # the console itself, where it tells who signed in
 
 
 STAFF = frozenset(
@@ -146,6 +147,7 @@ ROLES: dict[str, frozenset[Role]] = {
         "/mawja.broadcast.v1.AudienceService/ImportSubscribers": _AUTHORS,
         "/mawja.broadcast.v1.BroadcastService/ImportOptOuts": {Role.COORDINATOR},
         "/mawja.audit.v1.AuditService/ListAudit": {Role.AUDITOR, Role.ADMINISTRATOR},
+        "/mawja.audit.v1.AuditService/NoteSession": {Role.CONSOLE},
         "/mawja.wave.v1.WaveService/GetLevels": STAFF,
         "/mawja.wave.v1.WaveService/WatchLevels": STAFF,
         "/mawja.wave.v1.WaveService/ListBursts": STAFF,

@@ -91,17 +91,18 @@ async def _run(room: str, settings: Settings, build: Build) -> int:
             parts.push_async_callback(client.aclose)
             clocks = skew.Skew(client)
             await clocks.begin()
-            audited = room in AUDITS
-            clerk = audited and Clerk(room, replica, producer, keyring, settings.partitions)
-            server = rpc.server(verifier, clerk or None)
+            clerk = None
+            if room in AUDITS:
+                clerk = Clerk(room, replica, producer, keyring, settings.partitions)
+            server = rpc.server(verifier, clerk)
             service = Service(room, replica, settings, keyring, producer, client, server, verifier)
             service.tasks.append(clocks.watch)
             kafka_silence = answering.Silence(metrics.KAFKA_SILENT)
             service.tasks.append(lambda: answering.watch(producer.answers, kafka_silence))
             await parts.enter_async_context(service.closing)
             await build(service)
-            if audited:
-                wiring.add(service)
+            if clerk is not None:
+                wiring.add(service, clerk)
             return await _serve(service, stopping)
     except MawjaError as error:
         _log.error("the service stops", why=str(error), kind=type(error).__name__)

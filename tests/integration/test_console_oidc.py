@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import pytest_asyncio
+from mawja.audit.v1 import service_pb2 as audit
 
 from services.console import oidc, settings
 from services.local.valkey import LocalValkey
@@ -219,3 +220,22 @@ async def test_the_whole_way_by_pages(here: oidc.Provider, there: Provider, tmp_
         again = await on.client.get(back, headers={"cookie": cookie})
         assert len(on.sessions.held) == 1
         assert again.status_code in {303, 403}
+
+
+async def test_whom_the_provider_knows_without_a_role_is_told_once(
+    here: oidc.Provider, there: Provider, tmp_path: Path
+) -> None:
+    there.claims = {"groups": ["chess"], "preferred_username": "ali"}
+    async with desk(tmp_path, provider=here) as on:
+        for _ in range(3):
+            sent = await on.get("/sign-in/provider")
+            cookie = sent.headers["set-cookie"].partition(";")[0]
+            state, code = there.approve(sent.headers["location"])
+            on.client.cookies.clear()
+            back = f"/sign-in/provider/back?state={state}&code={code}"
+            arrived = await on.client.get(back, headers={"cookie": cookie})
+            assert arrived.status_code == 403
+        # Who made up a way in is nobody whom the provider knows.
+        await on.client.get("/sign-in/provider/back?state=x&code=y")
+        [told] = on.audit.told
+    assert (told.event, told.user) == (audit.SESSION_EVENT_NO_ROLE, "oidc:ali")

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from services.console import users
 from services.console.sessions import Sessions, secret_of
-from services.console.signing import HASHER, STEP_S, Local, Tries
+from services.console.signing import HASHER, STEP_S, Failed, Local, Tries
 from services.console.users import User
 from services.local.valkey import LocalValkey
 from services.runtime import store
@@ -122,14 +122,15 @@ async def test_revoked_is_over_at_once_and_stays_over(sessions: Sessions, clock:
     found = await sessions.find(two)
     assert found is not None
     assert await sessions.there(two)
-    assert await sessions.revoke("fatima", found.id) == 1
+    assert await sessions.revoke("fatima", found.id) == [found]
     assert await sessions.find(two) is None
     assert not await sessions.there(two)
-    assert await sessions.find(one) is not None
+    kept = await sessions.find(one)
+    assert kept is not None
     clock.add(60)
     await sessions.change(two, language="en")
     assert await sessions.find(two) is None
-    assert await sessions.revoke("fatima") == 1
+    assert [s.id for s in await sessions.revoke("fatima")] == [kept.id]
     assert [s.sub for s in await sessions.all()] == ["omar"]
     await sessions.end(other)
     assert await sessions.all() == []
@@ -163,6 +164,26 @@ async def test_whoever_writes_redis_makes_no_session(
     assert await sessions.find(agent) is not None
     elsewhere = Sessions(client, b"t" * 32, IDLE_S, LONGEST_S, clock)
     assert await elsewhere.find(token) is None
+
+
+async def test_whose_time_ended_is_told_once_and_who_left_is_not(client: Any, clock: Clock) -> None:
+    short = Sessions(client, SECRET, 1, LONGEST_S, clock)
+    stays = Sessions(client, SECRET, IDLE_S, LONGEST_S, clock)
+    await begun(short)
+    left = await begun(short, "omar")
+    await begun(stays, "sara")
+    assert await stays.lapsed() == []
+    await stays.end(left)
+    await asyncio.sleep(1.2)
+    [(name, session)] = await stays.lapsed()
+    assert session.sub == "fatima"
+    assert await stays.lapsed() == [], "another replica has it"
+    # Who took it did not come to tell it.
+    await client.delete(f"{name}:lapsed")
+    assert [s.sub for _, s in await short.lapsed()] == ["fatima"]
+    await short.told(name)
+    await client.delete(f"{name}:lapsed")
+    assert await short.lapsed() == []
 
 
 async def test_the_secret_follows_from_the_token_key(tmp_path: Path) -> None:
@@ -243,7 +264,7 @@ async def test_who_is_signed_in(
     shown = "" if steps is None else code(clock, steps)
     found = await local.check(user, password, shown, "192.0.2.1")
     assert isinstance(found, User) is right
-    assert right or found == 0
+    assert isinstance(found, Failed) is not right
 
 
 async def test_a_code_is_good_once(local: Local, clock: Clock) -> None:
@@ -252,7 +273,7 @@ async def test_a_code_is_good_once(local: Local, clock: Clock) -> None:
     found = await asyncio.gather(*asked)
     assert sum(isinstance(one, User) for one in found) == 1
     clock.add(STEP_S)
-    assert await local.check("fatima", PASSWORD, shown, "192.0.2.9") == 0
+    assert isinstance(await local.check("fatima", PASSWORD, shown, "192.0.2.9"), Failed)
     assert isinstance(await local.check("fatima", PASSWORD, code(clock), "192.0.2.9"), User)
 
 
@@ -271,9 +292,18 @@ async def test_who_guesses_waits_and_ever_longer(client: Any, clock: Clock) -> N
     assert await tries.wait_s("omar", "192.0.2.1") == 0
 
 
+async def test_of_each_while_one_is_told(client: Any, clock: Clock) -> None:
+    tries = Tries(client, clock)
+    for _ in range(5):
+        assert await tries.wait_s("fatima", "192.0.2.1") == 0
+    for first in (True, False, False):
+        assert await tries.wait_s("fatima", "192.0.2.1") == 15
+        assert await tries.first("fatima", "192.0.2.1") is first
+
+
 async def test_right_in_the_end_is_forgiven(local: Local, clock: Clock) -> None:
     for _ in range(4):
-        assert await local.check("omar", "wrong", "", "192.0.2.1") == 0
+        assert isinstance(await local.check("omar", "wrong", "", "192.0.2.1"), Failed)
     for _ in range(7):
         assert isinstance(await local.check("omar", PASSWORD, "", "192.0.2.1"), User)
 

@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
+from mawja.audit.v1 import service_pb2 as audit
 
 from services.console import signing
-from services.console.oidc import WITHIN_S, Provider
+from services.console.oidc import WITHIN_S, NoRole, Provider
 from services.console.rendering import render
 from services.console.settings import LANGUAGES
 from services.console.who import person_of
@@ -46,9 +47,11 @@ async def sign_in(request: Request) -> Response:
         address,
     )
     where = own(str(form.get("next", "")))
-    if isinstance(found, int):
+    if isinstance(found, signing.Failed):
+        if found.event:
+            await request.app.state.book.tell(found.note())
         # 403 to both: whether somebody must wait says nothing about whether they exist.
-        return _asked(request, 403, next=where, wrong=True, wait_s=found)
+        return _asked(request, 403, next=where, wrong=True, wait_s=found.wait_s)
     response = RedirectResponse(where or "/wave", 303)
     await signing.begin(request, response, found, "password")
     return response
@@ -98,7 +101,13 @@ async def back(request: Request) -> Response:
         user, where = await provider.arrived(
             asked.get("state", ""), asked.get("code", ""), request.cookies.get(cookies.coming, "")
         )
-    except Forbidden:
+    except Forbidden as error:
+        if isinstance(error, NoRole) and error.first:
+            await request.app.state.book.tell(
+                audit.NoteSessionRequest(
+                    event=audit.SESSION_EVENT_NO_ROLE, user=error.sub, way="oidc"
+                )
+            )
         response = _asked(request, 403, refused=True)
         cookies.forget(response, cookies.coming)
         return response
@@ -112,7 +121,9 @@ async def back(request: Request) -> Response:
 async def sign_out(request: Request) -> Response:
     """Ends the session."""
     cookies: signing.Cookies = request.app.state.cookies
-    await request.app.state.sessions.end(request.state.token)
+    ended = await request.app.state.sessions.end(request.state.token)
+    if ended is not None:
+        await request.app.state.book.ended(ended, audit.SESSION_EVENT_SIGNED_OUT)
     response = RedirectResponse("/sign-in", 303)
     cookies.forget(response, cookies.session)
     return response

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
+from mawja.audit.v1 import service_pb2 as audit
 
 from services.console import names
 from services.console.pages.door import own
@@ -88,11 +89,13 @@ async def revoke(request: Request) -> Response:
     sessions: Sessions = request.app.state.sessions
     if form.get("but_this") and sub == person.sub:
         others = [s.id for s in await sessions.all(sub) if s.id != person.session_id]
-        ended = sum([await sessions.revoke(sub, one) for one in others])
+        ended = [session for one in others for session in await sessions.revoke(sub, one)]
     else:
-        ended = await sessions.revoke(sub, session_id)
-    _log.info("sessions were ended", by=person.session_id, count=ended, own=sub == person.sub)
-    return RedirectResponse(f"/people?ended={ended}", 303)
+        ended = list(await sessions.revoke(sub, session_id))
+    for session in ended:
+        await request.app.state.book.ended(session, audit.SESSION_EVENT_REVOKED, person.sub)
+    _log.info("sessions were ended", by=person.session_id, count=len(ended), own=sub == person.sub)
+    return RedirectResponse(f"/people?ended={len(ended)}", 303)
 
 
 @router.post("/people/settings")

@@ -13,10 +13,18 @@ from typing import Any
 
 from google.protobuf.message import Message
 from google.rpc import code_pb2
-from mawja.audit.v1 import events_pb2
+from mawja.audit.v1 import events_pb2, service_pb2
 
 from services.runtime import ids, log
-from services.runtime.audit.table import AUDITED, Deed, Kind, room_of, short, text_at
+from services.runtime.audit.table import (
+    AUDITED,
+    SESSIONS,
+    Deed,
+    Kind,
+    room_of,
+    short,
+    text_at,
+)
 from services.runtime.clock import Millis, now_ms
 from services.runtime.errors import Away, MawjaError
 from services.runtime.identity import Caller, Role, authorise
@@ -103,6 +111,28 @@ class Clerk:
             async for answer in answers:
                 call.saw(answer)
                 yield answer
+
+    async def session(self, told: service_pb2.NoteSessionRequest) -> None:
+        """Notes what became of a session of the console. Told again of the same session it is the
+        same call."""
+        number, now = str(next(self._calls)), self._clock()
+        what = service_pb2.SessionEvent.Name(told.event).removeprefix("SESSION_EVENT_")
+        once = told.session_id and ids.derive("session", told.session_id, what, told.by)
+        note = events_pb2.AuditNote(
+            call_id=once or ids.derive("call", self._replica, str(self._began_ms), number),
+            subject=told.by or told.user,
+            roles=sorted(told.roles),
+            agency=told.agency,
+            deed=f"Console/{what.title().replace('_', '')}",
+            about=told.user if told.by else "",
+            asked_ms=now,
+            answered_ms=now,
+            code=SESSIONS.get(told.event, code_pb2.OK),
+            replica=self._replica,
+            session_id=told.session_id,
+            way=told.way,
+        )
+        await self._put(note, events_pb2.STAGE_ANSWERED)
 
     @asynccontextmanager
     async def _noted(self, method: str, request: object, caller: Caller) -> AsyncIterator[Noted]:

@@ -69,6 +69,8 @@ def shown(one: Found, keyring: Keyring) -> service_pb2.AuditedCall:
         asked_ms=note.asked_ms,
         answered_ms=note.answered_ms,
         code=note.code if answered else None,
+        session_id=note.session_id,
+        way=note.way,
     )
 
 

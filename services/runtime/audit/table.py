@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from google.protobuf.message import Message
+from google.rpc import code_pb2
+from mawja.audit.v1 import service_pb2
 
 
 class Kind(Enum):
@@ -82,6 +84,14 @@ AUDITED: dict[str, Deed] = {
     "/mawja.broadcast.v1.AudienceService/Unsubscribe": Deed("number", number=True),
     "/mawja.broadcast.v1.AudienceService/ImportSubscribers": Deed(),
 }
+
+SESSIONS: dict[service_pb2.SessionEvent.ValueType, int] = {
+    service_pb2.SESSION_EVENT_WRONG_PASSWORD: code_pb2.UNAUTHENTICATED,
+    service_pb2.SESSION_EVENT_WRONG_CODE: code_pb2.UNAUTHENTICATED,
+    service_pb2.SESSION_EVENT_LOCKED: code_pb2.RESOURCE_EXHAUSTED,
+    service_pb2.SESSION_EVENT_NO_ROLE: code_pb2.PERMISSION_DENIED,
+}
+"""What the audit says became of who wanted a session of the console; all else was done."""
 
 
 def room_of(method: str) -> str:

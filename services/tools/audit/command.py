@@ -161,7 +161,7 @@ def list_command(
             call.subject,
             roles,
             call.deed,
-            call.about,
+            call.about or _session(call),
             _outcome(call),
             call.reason,
         )
@@ -182,6 +182,10 @@ def _outcome(call: service_pb2.AuditedCall) -> str:
     if not call.HasField("code"):
         return "not known"
     return "done" if call.code == code_pb2.OK else code_pb2.Code.Name(call.code).lower()
+
+
+def _session(call: service_pb2.AuditedCall) -> str:
+    return " by ".join(one for one in (call.session_id, call.way) if one)
 
 
 def _as_dict(call: service_pb2.AuditedCall) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from mawja.common.v1 import common_pb2 as mawja_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmawja/audit/v1/events.proto\x12\x0emawja.audit.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cmawja/common/v1/common.proto\"\x8a\x02\n\tAuditNote\x12\x19\n\x07\x63\x61ll_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12$\n\x05stage\x18\x02 \x01(\x0e\x32\x15.mawja.audit.v1.Stage\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12\x0e\n\x06\x61gency\x18\x05 \x01(\t\x12\x0c\n\x04\x64\x65\x65\x64\x18\x06 \x01(\t\x12\r\n\x05\x61\x62out\x18\x07 \x01(\t\x12\x15\n\rsealed_reason\x18\x08 \x01(\x0c\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x10\n\x08\x61sked_ms\x18\n \x01(\x03\x12\x13\n\x0b\x61nswered_ms\x18\x0b \x01(\x03\x12\x0c\n\x04\x63ode\x18\x0c \x01(\x05\x12\x0f\n\x07replica\x18\r \x01(\t\"\x88\x01\n\x0b\x41uditRecord\x12%\n\x05input\x18\x01 \x01(\x0b\x32\x16.mawja.common.v1.Input\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x10\n\x08previous\x18\x03 \x01(\x0c\x12\x0c\n\x04note\x18\x04 \x01(\x0c\x12\x12\n\nchained_ms\x18\x05 \x01(\x03\x12\x0c\n\x04hash\x18\x06 \x01(\x0c*C\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTAGE_ASKED\x10\x01\x12\x12\n\x0eSTAGE_ANSWERED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmawja/audit/v1/events.proto\x12\x0emawja.audit.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cmawja/common/v1/common.proto\"\xab\x02\n\tAuditNote\x12\x19\n\x07\x63\x61ll_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12$\n\x05stage\x18\x02 \x01(\x0e\x32\x15.mawja.audit.v1.Stage\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12\x0e\n\x06\x61gency\x18\x05 \x01(\t\x12\x0c\n\x04\x64\x65\x65\x64\x18\x06 \x01(\t\x12\r\n\x05\x61\x62out\x18\x07 \x01(\t\x12\x15\n\rsealed_reason\x18\x08 \x01(\x0c\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x10\n\x08\x61sked_ms\x18\n \x01(\x03\x12\x13\n\x0b\x61nswered_ms\x18\x0b \x01(\x03\x12\x0c\n\x04\x63ode\x18\x0c \x01(\x05\x12\x0f\n\x07replica\x18\r \x01(\t\x12\x12\n\nsession_id\x18\x0e \x01(\t\x12\x0b\n\x03way\x18\x0f \x01(\t\"\x88\x01\n\x0b\x41uditRecord\x12%\n\x05input\x18\x01 \x01(\x0b\x32\x16.mawja.common.v1.Input\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x10\n\x08previous\x18\x03 \x01(\x0c\x12\x0c\n\x04note\x18\x04 \x01(\x0c\x12\x12\n\nchained_ms\x18\x05 \x01(\x03\x12\x0c\n\x04hash\x18\x06 \x01(\x0c*C\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTAGE_ASKED\x10\x01\x12\x12\n\x0eSTAGE_ANSWERED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AUDITNOTE'].fields_by_name['call_id']._loaded_options = None
   _globals['_AUDITNOTE'].fields_by_name['call_id']._serialized_options = b'\272H\005r\003\260\001\001'
-  _globals['_STAGE']._serialized_start=514
-  _globals['_STAGE']._serialized_end=581
+  _globals['_STAGE']._serialized_start=547
+  _globals['_STAGE']._serialized_end=614
   _globals['_AUDITNOTE']._serialized_start=107
-  _globals['_AUDITNOTE']._serialized_end=373
-  _globals['_AUDITRECORD']._serialized_start=376
-  _globals['_AUDITRECORD']._serialized_end=512
+  _globals['_AUDITNOTE']._serialized_end=406
+  _globals['_AUDITRECORD']._serialized_start=409
+  _globals['_AUDITRECORD']._serialized_end=545
 # @@protoc_insertion_point(module_scope)

@@ -67,16 +67,20 @@ class AuditNote(_message.Message):
     ANSWERED_MS_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     REPLICA_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    WAY_FIELD_NUMBER: _builtins.int
     call_id: _builtins.str
     """UUID of the call: the same in what was asked and in what was answered."""
     stage: Global___Stage.ValueType
     """Whether it was asked or answered."""
     subject: _builtins.str
-    """Token subject of who asked."""
+    """Token subject of who asked; empty for who wanted to sign in and is nobody here."""
     agency: _builtins.str
     """The agency whose liaison they are; empty for all others."""
     deed: _builtins.str
-    """Service and method, e.g. "DedupService/AssignCase"."""
+    """Service and method, e.g. "DedupService/AssignCase"; of the console's sessions what happened, e.g.
+    "Console/SignedIn".
+    """
     about: _builtins.str
     """What it was done to: id of a case, campaign, callback…; "person:" and the keyed hash where it
     was a number. Empty where only the answer tells.
@@ -95,6 +99,10 @@ class AuditNote(_message.Message):
     """
     replica: _builtins.str
     """The replica that took the call."""
+    session_id: _builtins.str
+    """Which session of the console it was about; empty for all but those."""
+    way: _builtins.str
+    """How somebody signed in, or wanted to: "password" or "oidc"; empty for all but sessions."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Their roles."""
@@ -115,10 +123,12 @@ class AuditNote(_message.Message):
         answered_ms: _builtins.int = ...,
         code: _builtins.int = ...,
         replica: _builtins.str = ...,
+        session_id: _builtins.str = ...,
+        way: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "agency", b"agency", "answered_ms", b"answered_ms", "asked_ms", b"asked_ms", "call_id", b"call_id", "code", b"code", "deed", b"deed", "replica", b"replica", "request_id", b"request_id", "roles", b"roles", "sealed_reason", b"sealed_reason", "stage", b"stage", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "agency", b"agency", "answered_ms", b"answered_ms", "asked_ms", b"asked_ms", "call_id", b"call_id", "code", b"code", "deed", b"deed", "replica", b"replica", "request_id", b"request_id", "roles", b"roles", "sealed_reason", b"sealed_reason", "session_id", b"session_id", "stage", b"stage", "subject", b"subject", "way", b"way"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

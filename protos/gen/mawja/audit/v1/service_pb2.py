@@ -25,13 +25,27 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmawja/audit/v1/service.proto\x12\x0emawja.audit.v1\x1a\x1b\x62uf/validate/validate.proto\"\xb6\x01\n\x10ListAuditRequest\x12\x19\n\x07subject\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x16\n\x04\x64\x65\x65\x64\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x17\n\x05\x61\x62out\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x19\n\x08since_ms\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1d\n\tpage_size\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xc8\x01(\x00\x12\x1c\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80@\"X\n\x11ListAuditResponse\x12*\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x1b.mawja.audit.v1.AuditedCall\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf7\x01\n\x0b\x41uditedCall\x12\x11\n\tpartition\x18\x01 \x01(\x05\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x0f\n\x07\x63\x61ll_id\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x0e\n\x06\x61gency\x18\x06 \x01(\t\x12\x0c\n\x04\x64\x65\x65\x64\x18\x07 \x01(\t\x12\r\n\x05\x61\x62out\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x12\n\nrequest_id\x18\n \x01(\t\x12\x10\n\x08\x61sked_ms\x18\x0b \x01(\x03\x12\x13\n\x0b\x61nswered_ms\x18\x0c \x01(\x03\x12\x11\n\x04\x63ode\x18\r \x01(\x05H\x00\x88\x01\x01\x42\x07\n\x05_code2`\n\x0c\x41uditService\x12P\n\tListAudit\x12 .mawja.audit.v1.ListAuditRequest\x1a!.mawja.audit.v1.ListAuditResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmawja/audit/v1/service.proto\x12\x0emawja.audit.v1\x1a\x1b\x62uf/validate/validate.proto\"\xf5\x01\n\x12NoteSessionRequest\x12\x37\n\x05\x65vent\x18\x01 \x01(\x0e\x32\x1c.mawja.audit.v1.SessionEventB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x16\n\x04user\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1d\n\x05roles\x18\x03 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10\x10\"\x04r\x02\x18 \x12\x18\n\x06\x61gency\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1b\n\nsession_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\"\n\x03way\x18\x06 \x01(\tB\x15\xbaH\x12r\x10R\x08passwordR\x04oidc\x12\x14\n\x02\x62y\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"\x15\n\x13NoteSessionResponse\"\xb6\x01\n\x10ListAuditRequest\x12\x19\n\x07subject\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x16\n\x04\x64\x65\x65\x64\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x17\n\x05\x61\x62out\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x19\n\x08since_ms\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1d\n\tpage_size\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xc8\x01(\x00\x12\x1c\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80@\"X\n\x11ListAuditResponse\x12*\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x1b.mawja.audit.v1.AuditedCall\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x98\x02\n\x0b\x41uditedCall\x12\x11\n\tpartition\x18\x01 \x01(\x05\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x0f\n\x07\x63\x61ll_id\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x0e\n\x06\x61gency\x18\x06 \x01(\t\x12\x0c\n\x04\x64\x65\x65\x64\x18\x07 \x01(\t\x12\r\n\x05\x61\x62out\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x12\n\nrequest_id\x18\n \x01(\t\x12\x10\n\x08\x61sked_ms\x18\x0b \x01(\x03\x12\x13\n\x0b\x61nswered_ms\x18\x0c \x01(\x03\x12\x11\n\x04\x63ode\x18\r \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nsession_id\x18\x0e \x01(\t\x12\x0b\n\x03way\x18\x0f \x01(\tB\x07\n\x05_code*\xb5\x02\n\x0cSessionEvent\x12\x1d\n\x19SESSION_EVENT_UNSPECIFIED\x10\x00\x12\x1b\n\x17SESSION_EVENT_SIGNED_IN\x10\x01\x12 \n\x1cSESSION_EVENT_WRONG_PASSWORD\x10\x02\x12\x1c\n\x18SESSION_EVENT_WRONG_CODE\x10\x03\x12\x18\n\x14SESSION_EVENT_LOCKED\x10\x04\x12\x19\n\x15SESSION_EVENT_NO_ROLE\x10\x05\x12\x1c\n\x18SESSION_EVENT_SIGNED_OUT\x10\x06\x12\x19\n\x15SESSION_EVENT_REVOKED\x10\x07\x12\x19\n\x15SESSION_EVENT_EXPIRED\x10\x08\x12 \n\x1cSESSION_EVENT_RIGHTS_CHANGED\x10\t2\xb8\x01\n\x0c\x41uditService\x12P\n\tListAudit\x12 .mawja.audit.v1.ListAuditRequest\x1a!.mawja.audit.v1.ListAuditResponse\x12V\n\x0bNoteSession\x12\".mawja.audit.v1.NoteSessionRequest\x1a#.mawja.audit.v1.NoteSessionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mawja.audit.v1.service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_NOTESESSIONREQUEST'].fields_by_name['event']._loaded_options = None
+  _globals['_NOTESESSIONREQUEST'].fields_by_name['event']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_NOTESESSIONREQUEST'].fields_by_name['user']._loaded_options = None
+  _globals['_NOTESESSIONREQUEST'].fields_by_name['user']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_NOTESESSIONREQUEST'].fields_by_name['roles']._loaded_options = None
+  _globals['_NOTESESSIONREQUEST'].fields_by_name['roles']._serialized_options = b'\272H\013\222\001\010\020\020\"\004r\002\030 '
+  _globals['_NOTESESSIONREQUEST'].fields_by_name['agency']._loaded_options = None
+  _globals['_NOTESESSIONREQUEST'].fields_by_name['agency']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_NOTESESSIONREQUEST'].fields_by_name['session_id']._loaded_options = None
+  _globals['_NOTESESSIONREQUEST'].fields_by_name['session_id']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_NOTESESSIONREQUEST'].fields_by_name['way']._loaded_options = None
+  _globals['_NOTESESSIONREQUEST'].fields_by_name['way']._serialized_options = b'\272H\022r\020R\010passwordR\004oidc'
+  _globals['_NOTESESSIONREQUEST'].fields_by_name['by']._loaded_options = None
+  _globals['_NOTESESSIONREQUEST'].fields_by_name['by']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_LISTAUDITREQUEST'].fields_by_name['subject']._loaded_options = None
   _globals['_LISTAUDITREQUEST'].fields_by_name['subject']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_LISTAUDITREQUEST'].fields_by_name['deed']._loaded_options = None
@@ -44,12 +58,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTAUDITREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\310\001(\000'
   _globals['_LISTAUDITREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTAUDITREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200@'
-  _globals['_LISTAUDITREQUEST']._serialized_start=78
-  _globals['_LISTAUDITREQUEST']._serialized_end=260
-  _globals['_LISTAUDITRESPONSE']._serialized_start=262
-  _globals['_LISTAUDITRESPONSE']._serialized_end=350
-  _globals['_AUDITEDCALL']._serialized_start=353
-  _globals['_AUDITEDCALL']._serialized_end=600
-  _globals['_AUDITSERVICE']._serialized_start=602
-  _globals['_AUDITSERVICE']._serialized_end=698
+  _globals['_SESSIONEVENT']._serialized_start=907
+  _globals['_SESSIONEVENT']._serialized_end=1216
+  _globals['_NOTESESSIONREQUEST']._serialized_start=78
+  _globals['_NOTESESSIONREQUEST']._serialized_end=323
+  _globals['_NOTESESSIONRESPONSE']._serialized_start=325
+  _globals['_NOTESESSIONRESPONSE']._serialized_end=346
+  _globals['_LISTAUDITREQUEST']._serialized_start=349
+  _globals['_LISTAUDITREQUEST']._serialized_end=531
+  _globals['_LISTAUDITRESPONSE']._serialized_start=533
+  _globals['_LISTAUDITRESPONSE']._serialized_end=621
+  _globals['_AUDITEDCALL']._serialized_start=624
+  _globals['_AUDITEDCALL']._serialized_end=904
+  _globals['_AUDITSERVICE']._serialized_start=1219
+  _globals['_AUDITSERVICE']._serialized_end=1403
 # @@protoc_insertion_point(module_scope)

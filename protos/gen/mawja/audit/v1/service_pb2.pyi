@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +18,123 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _SessionEvent:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SessionEventEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SessionEvent.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SESSION_EVENT_UNSPECIFIED: _SessionEvent.ValueType  # 0
+    """Never sent."""
+    SESSION_EVENT_SIGNED_IN: _SessionEvent.ValueType  # 1
+    """A session began."""
+    SESSION_EVENT_WRONG_PASSWORD: _SessionEvent.ValueType  # 2
+    """The password was not right, the name is nobody's, or theirs who may not sign in any more."""
+    SESSION_EVENT_WRONG_CODE: _SessionEvent.ValueType  # 3
+    """The password was right; the authenticator's code was not, or had been used."""
+    SESSION_EVENT_LOCKED: _SessionEvent.ValueType  # 4
+    """Nobody may try for a while: too many had failed. Told once for each while."""
+    SESSION_EVENT_NO_ROLE: _SessionEvent.ValueType  # 5
+    """The provider says who it is, and its claims give no role here."""
+    SESSION_EVENT_SIGNED_OUT: _SessionEvent.ValueType  # 6
+    """Its person ended it."""
+    SESSION_EVENT_REVOKED: _SessionEvent.ValueType  # 7
+    """Somebody ended it: its person from elsewhere, or an administrator."""
+    SESSION_EVENT_EXPIRED: _SessionEvent.ValueType  # 8
+    """It was not used for a while, or its longest time was over."""
+    SESSION_EVENT_RIGHTS_CHANGED: _SessionEvent.ValueType  # 9
+    """Its person may not sign in any more, or in other roles."""
+
+class SessionEvent(_SessionEvent, metaclass=_SessionEventEnumTypeWrapper):
+    """What happened to a session, or to who wanted one."""
+
+SESSION_EVENT_UNSPECIFIED: SessionEvent.ValueType  # 0
+"""Never sent."""
+SESSION_EVENT_SIGNED_IN: SessionEvent.ValueType  # 1
+"""A session began."""
+SESSION_EVENT_WRONG_PASSWORD: SessionEvent.ValueType  # 2
+"""The password was not right, the name is nobody's, or theirs who may not sign in any more."""
+SESSION_EVENT_WRONG_CODE: SessionEvent.ValueType  # 3
+"""The password was right; the authenticator's code was not, or had been used."""
+SESSION_EVENT_LOCKED: SessionEvent.ValueType  # 4
+"""Nobody may try for a while: too many had failed. Told once for each while."""
+SESSION_EVENT_NO_ROLE: SessionEvent.ValueType  # 5
+"""The provider says who it is, and its claims give no role here."""
+SESSION_EVENT_SIGNED_OUT: SessionEvent.ValueType  # 6
+"""Its person ended it."""
+SESSION_EVENT_REVOKED: SessionEvent.ValueType  # 7
+"""Somebody ended it: its person from elsewhere, or an administrator."""
+SESSION_EVENT_EXPIRED: SessionEvent.ValueType  # 8
+"""It was not used for a while, or its longest time was over."""
+SESSION_EVENT_RIGHTS_CHANGED: SessionEvent.ValueType  # 9
+"""Its person may not sign in any more, or in other roles."""
+Global___SessionEvent: _TypeAlias = SessionEvent  # noqa: Y015
+
+@_typing.final
+class NoteSessionRequest(_message.Message):
+    """Tells what became of a session. Has no password, no code, no name and no address."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    WAY_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    event: Global___SessionEvent.ValueType
+    """What happened."""
+    user: _builtins.str
+    """Whose session: a user's id, never what somebody typed; empty when that is nobody's."""
+    agency: _builtins.str
+    """The agency whose liaison they are; empty for all others."""
+    session_id: _builtins.str
+    """The session's id, which opens nothing; empty when none began."""
+    way: _builtins.str
+    """"password" or "oidc": how they signed in, or wanted to."""
+    by: _builtins.str
+    """Of a session that was revoked the user's id of who did it; empty for all else."""
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their roles."""
+
+    def __init__(
+        self,
+        *,
+        event: Global___SessionEvent.ValueType = ...,
+        user: _builtins.str = ...,
+        roles: _abc.Iterable[_builtins.str] | None = ...,
+        agency: _builtins.str = ...,
+        session_id: _builtins.str = ...,
+        way: _builtins.str = ...,
+        by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "by", b"by", "event", b"event", "roles", b"roles", "session_id", b"session_id", "user", b"user", "way", b"way"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoteSessionRequest: _TypeAlias = NoteSessionRequest  # noqa: Y015
+
+@_typing.final
+class NoteSessionResponse(_message.Message):
+    """It stands in the audit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoteSessionResponse: _TypeAlias = NoteSessionResponse  # noqa: Y015
 
 @_typing.final
 class ListAuditRequest(_message.Message):
@@ -107,6 +225,8 @@ class AuditedCall(_message.Message):
     ASKED_MS_FIELD_NUMBER: _builtins.int
     ANSWERED_MS_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    WAY_FIELD_NUMBER: _builtins.int
     partition: _builtins.int
     """Partition of the chain in which it stands."""
     sequence: _builtins.int
@@ -118,7 +238,7 @@ class AuditedCall(_message.Message):
     agency: _builtins.str
     """The agency whose liaison they are; empty for all others."""
     deed: _builtins.str
-    """Service and method."""
+    """Service and method; of the console's sessions "Console/" and what happened."""
     about: _builtins.str
     """What it was done to."""
     reason: _builtins.str
@@ -133,6 +253,10 @@ class AuditedCall(_message.Message):
     """Status code of the answer (google.rpc.Code). Unset when no answer is recorded: whoever served
     died, or the caller hung up; what became of it the room's own log tells.
     """
+    session_id: _builtins.str
+    """Which session of the console it was about; empty for all but those."""
+    way: _builtins.str
+    """How somebody signed in, or wanted to: "password" or "oidc"; empty for all but sessions."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Their roles."""
@@ -153,10 +277,12 @@ class AuditedCall(_message.Message):
         asked_ms: _builtins.int = ...,
         answered_ms: _builtins.int = ...,
         code: _builtins.int | None = ...,
+        session_id: _builtins.str = ...,
+        way: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_code", b"_code", "code", b"code"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_code", b"_code", "about", b"about", "agency", b"agency", "answered_ms", b"answered_ms", "asked_ms", b"asked_ms", "call_id", b"call_id", "code", b"code", "deed", b"deed", "partition", b"partition", "reason", b"reason", "request_id", b"request_id", "roles", b"roles", "sequence", b"sequence", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_code", b"_code", "about", b"about", "agency", b"agency", "answered_ms", b"answered_ms", "asked_ms", b"asked_ms", "call_id", b"call_id", "code", b"code", "deed", b"deed", "partition", b"partition", "reason", b"reason", "request_id", b"request_id", "roles", b"roles", "sequence", b"sequence", "session_id", b"session_id", "subject", b"subject", "way", b"way"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__code: _TypeAlias = _typing.Literal["code"]  # noqa: Y015
     _WhichOneofArgType__code: _TypeAlias = _typing.Literal["_code", b"_code"]  # noqa: Y015

@@ -40,6 +40,11 @@ class AuditServiceStub:
                 request_serializer=mawja_dot_audit_dot_v1_dot_service__pb2.ListAuditRequest.SerializeToString,
                 response_deserializer=mawja_dot_audit_dot_v1_dot_service__pb2.ListAuditResponse.FromString,
                 _registered_method=True)
+        self.NoteSession = channel.unary_unary(
+                '/mawja.audit.v1.AuditService/NoteSession',
+                request_serializer=mawja_dot_audit_dot_v1_dot_service__pb2.NoteSessionRequest.SerializeToString,
+                response_deserializer=mawja_dot_audit_dot_v1_dot_service__pb2.NoteSessionResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -53,6 +58,13 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def NoteSession(self, request, context):
+        """Notes what became of a session of the console. Asked of one room, whichever is there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +72,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.ListAudit,
                     request_deserializer=mawja_dot_audit_dot_v1_dot_service__pb2.ListAuditRequest.FromString,
                     response_serializer=mawja_dot_audit_dot_v1_dot_service__pb2.ListAuditResponse.SerializeToString,
+            ),
+            'NoteSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.NoteSession,
+                    request_deserializer=mawja_dot_audit_dot_v1_dot_service__pb2.NoteSessionRequest.FromString,
+                    response_serializer=mawja_dot_audit_dot_v1_dot_service__pb2.NoteSessionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +107,33 @@ class AuditService:
             '/mawja.audit.v1.AuditService/ListAudit',
             mawja_dot_audit_dot_v1_dot_service__pb2.ListAuditRequest.SerializeToString,
             mawja_dot_audit_dot_v1_dot_service__pb2.ListAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NoteSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.audit.v1.AuditService/NoteSession',
+            mawja_dot_audit_dot_v1_dot_service__pb2.NoteSessionRequest.SerializeToString,
+            mawja_dot_audit_dot_v1_dot_service__pb2.NoteSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

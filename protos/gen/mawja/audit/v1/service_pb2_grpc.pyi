@@ -35,6 +35,8 @@ class AuditServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     ListAudit: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListAuditRequest, _service_pb2.ListAuditResponse]
     """What was decided in this room, the latest first."""
+    NoteSession: _grpc.UnaryUnaryMultiCallable[_service_pb2.NoteSessionRequest, _service_pb2.NoteSessionResponse]
+    """Notes what became of a session of the console. Asked of one room, whichever is there."""
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -43,6 +45,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAudit: _aio.UnaryUnaryMultiCallable[_service_pb2.ListAuditRequest, _service_pb2.ListAuditResponse]  # type: ignore[assignment]
     """What was decided in this room, the latest first."""
+    NoteSession: _aio.UnaryUnaryMultiCallable[_service_pb2.NoteSessionRequest, _service_pb2.NoteSessionResponse]  # type: ignore[assignment]
+    """Notes what became of a session of the console. Asked of one room, whichever is there."""
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     """The audit of the room that serves it. Each room with an audit serves its own."""
@@ -54,5 +58,13 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.ListAuditResponse, _abc.Awaitable[_service_pb2.ListAuditResponse]]:
         """What was decided in this room, the latest first."""
+
+    @_abc_1.abstractmethod
+    def NoteSession(
+        self,
+        request: _service_pb2.NoteSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.NoteSessionResponse, _abc.Awaitable[_service_pb2.NoteSessionResponse]]:
+        """Notes what became of a session of the console. Asked of one room, whichever is there."""
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
