@@ -113,7 +113,9 @@ async def test_a_session_ends_after_the_longest_time(sessions: Sessions, clock: 
 async def test_redis_forgets_by_itself(sessions: Sessions, client: Any) -> None:
     await begun(sessions)
     for key in await client.keys():
-        assert 0 < await client.ttl(key) <= LONGEST_S + 60
+        # A day longer while no room could be told that it ended.
+        untold_s = 24 * 3600 if key == b"console:sessions-began" else 60
+        assert 0 < await client.ttl(key) <= LONGEST_S + untold_s
 
 
 async def test_revoked_is_over_at_once_and_stays_over(sessions: Sessions, clock: Clock) -> None:
