@@ -18,7 +18,8 @@ from services.broadcast import messages, outcome
 from services.broadcast.carriers.base import Accepted, Refused, SubmitOutcome, Unknown
 from services.broadcast.carriers.base import UnknownReason as Why
 from services.broadcast.carriers.errors import SendError
-from services.broadcast.messages import MAY_BE_CLAIMED, UNKNOWN, claim, next_change
+from services.broadcast.changes import claim, next_change
+from services.broadcast.messages import MAY_BE_CLAIMED, UNKNOWN
 from services.broadcast.receipts import Receipts
 from services.dedup import data
 from services.dedup.cases import Cases, Decision

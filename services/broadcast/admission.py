@@ -15,15 +15,10 @@ from mawja.outreach.v1 import events_pb2 as outreach_pb2
 
 from services.broadcast import numbers, segments, shown, wording
 from services.broadcast.books import LANE_TOPICS, Books, state_for
+from services.broadcast.changes import ending, first_change
 from services.broadcast.desk import Desk
 from services.broadcast.lanes import Waiting
-from services.broadcast.messages import (
-    MAY_BE_CLAIMED,
-    QUEUED,
-    SUPPRESSED,
-    ending,
-    first_change,
-)
+from services.broadcast.messages import MAY_BE_CLAIMED, QUEUED, SUPPRESSED
 from services.broadcast.routes import CarrierSpec
 from services.runtime import trace
 from services.runtime.clock import now_ms

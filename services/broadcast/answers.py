@@ -10,7 +10,8 @@ from mawja.broadcast.v1.events_pb2 import MessageChange
 from services.broadcast import outcome
 from services.broadcast.books import Books
 from services.broadcast.carriers.base import Accepted, LateAnswer, OutMessage
-from services.broadcast.messages import FAILED, UNKNOWN, next_change
+from services.broadcast.changes import next_change
+from services.broadcast.messages import FAILED, UNKNOWN
 from services.broadcast.receipts import Kept, Receipts
 from services.runtime import metrics
 from services.runtime.topics import RECEIPT

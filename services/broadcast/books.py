@@ -12,16 +12,9 @@ from google.protobuf.message import DecodeError
 from mawja.broadcast.v1 import events_pb2
 from mawja.broadcast.v1.events_pb2 import MessageChange, QueuedMessage
 
+from services.broadcast.changes import ending
 from services.broadcast.lanes import BULK, NORMAL, URGENT, Held, Lane, Lanes, Waiting
-from services.broadcast.messages import (
-    EXPIRED,
-    FINAL,
-    SUPPRESSED,
-    WITH_CARRIER,
-    Messages,
-    State,
-    ending,
-)
+from services.broadcast.messages import EXPIRED, FINAL, SUPPRESSED, WITH_CARRIER, Messages, State
 from services.broadcast.status_log import StatusLog
 from services.runtime.clock import now_ms
 from services.runtime.own import Record

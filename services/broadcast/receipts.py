@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from mawja.broadcast.v1 import events_pb2
 from mawja.broadcast.v1.events_pb2 import MessageChange, Receipt
 
+from services.broadcast.changes import next_change
 from services.broadcast.messages import (
     CLAIMED,
     DELIVERED,
@@ -24,7 +25,6 @@ from services.broadcast.messages import (
     WITH_CARRIER,
     Message,
     Messages,
-    next_change,
 )
 from services.runtime.errors import Poison
 

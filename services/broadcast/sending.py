@@ -14,9 +14,10 @@ from services.broadcast.answers import Answers
 from services.broadcast.books import Books
 from services.broadcast.carriers.base import Offered, OutMessage, OutPart, SubmitOutcome
 from services.broadcast.carriers.whole import Messenger
+from services.broadcast.changes import claim, next_change
 from services.broadcast.cutting import cut
 from services.broadcast.lanes import URGENT, Waiting
-from services.broadcast.messages import FAILED, RELEASED, Message, claim, next_change
+from services.broadcast.messages import FAILED, RELEASED, Message
 from services.broadcast.rerouting import Rerouting
 from services.broadcast.sender import Out
 from services.runtime import metrics

@@ -18,9 +18,10 @@ from services.broadcast.answers import Answers
 from services.broadcast.books import LANE_TOPICS, Books
 from services.broadcast.campaigns.tally import Tally
 from services.broadcast.carriers.base import LateAnswer
+from services.broadcast.changes import next_change
 from services.broadcast.desk import Desk
 from services.broadcast.lanes import LANES, Lane, Waiting
-from services.broadcast.messages import UNKNOWN, State, lane_name, next_change, state_name
+from services.broadcast.messages import UNKNOWN, State, lane_name, state_name
 from services.broadcast.receipts import receipts_in
 from services.broadcast.rerouting import Rerouting
 from services.broadcast.sender import LOOKED_UP, Out

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from mawja.broadcast.v1.events_pb2 import MessageChange, QueuedMessage
 
-from services.broadcast import admission, messages, status_log
+from services.broadcast import admission, changes, messages, status_log
 from services.broadcast.messages import CLAIMED, RELEASED, UNKNOWN
 from services.broadcast.status_log import StatusLog
 from services.runtime.own import OwnedLog
@@ -70,7 +70,7 @@ class NoReadBack(OwnedLog):
 
 def resend_unknown(patch: pytest.MonkeyPatch) -> None:
     """What may be with the carrier is claimed again, as if a person had decided so."""
-    usual = messages.claim
+    usual = changes.claim
 
     def claim(
         known: messages.Messages, queued: QueuedMessage, carrier: str, parts: int, until_ms: int
@@ -87,7 +87,7 @@ def resend_unknown(patch: pytest.MonkeyPatch) -> None:
 
 def release_orphans(patch: pytest.MonkeyPatch) -> None:
     """A new owner takes the claims that it finds in the log for unused."""
-    usual = messages.next_change
+    usual = changes.next_change
 
     def released(
         message: messages.Message, state: messages.State, reason: str = ""

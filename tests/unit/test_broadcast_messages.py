@@ -6,6 +6,7 @@ import pytest
 from mawja.broadcast.v1 import events_pb2
 from mawja.broadcast.v1.events_pb2 import MessageChange, QueuedMessage
 
+from services.broadcast.changes import claim, ending, first_change, next_change
 from services.broadcast.lanes import BULK
 from services.broadcast.messages import (
     CLAIMED,
@@ -23,10 +24,6 @@ from services.broadcast.messages import (
     Illegal,
     Message,
     Messages,
-    claim,
-    ending,
-    first_change,
-    next_change,
 )
 
 PERSON = b"p" * 16

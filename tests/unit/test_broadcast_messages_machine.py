@@ -13,6 +13,7 @@ from mawja.broadcast.v1.events_pb2 import MessageChange, QueuedMessage
 from services.broadcast.carriers.base import Accepted, Refused, SubmitOutcome, Unknown
 from services.broadcast.carriers.base import UnknownReason as Why
 from services.broadcast.carriers.errors import SendError
+from services.broadcast.changes import claim, ending, next_change
 from services.broadcast.lanes import BULK
 from services.broadcast.messages import (
     DELIVERED,
@@ -23,9 +24,6 @@ from services.broadcast.messages import (
     UNKNOWN,
     Message,
     Messages,
-    claim,
-    ending,
-    next_change,
 )
 from services.broadcast.outcome import verdict
 from services.broadcast.receipts import Receipts

@@ -8,16 +8,8 @@ import pytest
 from mawja.broadcast.v1 import events_pb2
 
 from services.broadcast.admission import Turn
-from services.broadcast.messages import (
-    DELIVERED,
-    FAILED,
-    SUBMITTED,
-    UNKNOWN,
-    Message,
-    Messages,
-    claim,
-    next_change,
-)
+from services.broadcast.changes import claim, next_change
+from services.broadcast.messages import DELIVERED, FAILED, SUBMITTED, UNKNOWN, Message, Messages
 from services.broadcast.receipts import PATIENCE_MS, TOGETHER, Receipts, receipts_in, records_of
 from services.broadcast.worker import Partition
 from services.runtime.errors import Poison

@@ -22,8 +22,9 @@ from services.broadcast.campaigns.holding import held_back
 from services.broadcast.campaigns.people import People
 from services.broadcast.campaigns.permits import Permits
 from services.broadcast.campaigns.tally import key_of
+from services.broadcast.changes import claim, next_change
 from services.broadcast.lanes import BULK, URGENT, Waiting
-from services.broadcast.messages import Message, claim, next_change
+from services.broadcast.messages import Message
 from services.broadcast.rules.reading import read
 from services.runtime import ids, privacy
 from services.runtime.privacy import Keyring

@@ -36,8 +36,8 @@ from services.broadcast.campaigns.part import Part, Shared
 from services.broadcast.campaigns.people import message_id
 from services.broadcast.campaigns.tally import WAITING, Tally
 from services.broadcast.campaigns.terms import terms_of
+from services.broadcast.changes import first_change, next_change
 from services.broadcast.lanes import Waiting
-from services.broadcast.messages import first_change
 from services.broadcast.rules.reading import read
 from services.runtime import clock, ids, privacy
 from services.runtime.own import LogReader
@@ -160,7 +160,7 @@ class Around:
         self._decide([claim])
         message = self.books.messages.get(queued.message_id)
         assert message is not None
-        self._decide([messages.next_change(message, messages.FAILED, "invalid-destination")])
+        self._decide([next_change(message, messages.FAILED, "invalid-destination")])
 
     def waiting(self, campaign: Campaign) -> int:
         return sum(one.message.campaign_id == campaign.campaign_id for one in self.books.lanes)

@@ -21,15 +21,9 @@ from services.broadcast.campaigns.life import RECALLED, RUNNING
 from services.broadcast.campaigns.people import Judged, People, message_id
 from services.broadcast.campaigns.permits import Asked, Permits
 from services.broadcast.campaigns.plans import lane_of
+from services.broadcast.changes import ending
 from services.broadcast.lanes import Waiting
-from services.broadcast.messages import (
-    CLAIMED,
-    DELIVERED,
-    MAY_BE_CLAIMED,
-    SUBMITTED,
-    UNKNOWN,
-    ending,
-)
+from services.broadcast.messages import CLAIMED, DELIVERED, MAY_BE_CLAIMED, SUBMITTED, UNKNOWN
 from services.broadcast.rules.book import Guard
 from services.broadcast.rules.judge import Defer, Suppress, Verdict
 
