@@ -15,8 +15,8 @@ from services.outreach.proposals.book import EXPIRED, SILENT_MS
 from services.outreach.proposals.evidence import INCIDENT
 from services.outreach.proposals.growing import KEPT_MS, Growing, burst_of
 from tests import incidents_desk
+from tests.proposals_desk import Desk as Book
 from tests.proposals_told import ALL, LINE, NOW, TOPIC, Town, burst
-from tests.unit.test_proposals_book import Desk as Book
 
 FLOOD = "نفق خيطان غرق بالماي والسيارات عالقة، السيارة تنطفي وسط نفق خيطان"
 POWER = "انقطعت الكهرباء عن منطقة السالمية قطعة 4 منذ ساعتين"
