@@ -330,8 +330,10 @@ def test_any_file_is_read_or_refused(tmp_path_factory: Any, table: list[list[str
     csv.writer(written).writerows([["Arrival", "Wait", "Talk", "Caller"], *table])
     path = tmp_path_factory.mktemp("any") / "any.csv"
     path.write_bytes(written.getvalue().encode("utf-8", "replace"))
-    for one in taken(File(path)):
-        assert isinstance(one, Call | BadRow)
+    # Where more lines have another separator the header is no header.
+    with contextlib.suppress(BadFile, ConfigError):
+        for one in taken(File(path)):
+            assert isinstance(one, Call | BadRow)
 
 
 # What intake is told.
