@@ -6,7 +6,7 @@ from mawja.broadcast.v1.audiences_pb2 import AudienceQuery
 from mawja.broadcast.v1.campaigns_pb2 import CostRange
 from mawja.outreach.v1 import proposals_pb2
 from mawja.outreach.v1.proposals_pb2 import Proposal, ProposalEdit
-from mawja.wave.v1.events_pb2 import Burst, Dimension
+from mawja.wave.v1.events_pb2 import Dimension
 
 from services.console.words import N_
 
@@ -40,23 +40,6 @@ def in_order(proposals: Iterable[Proposal]) -> list[Proposal]:
     return sorted(proposals, key=lambda one: one.state != _OPEN)
 
 
-def fastest(proposal: Proposal) -> Burst:
-    """The burst of which most come now."""
-    return max(proposal.bursts, key=lambda burst: burst.last_minute, default=Burst())
-
-
-def since_ms(proposal: Proposal) -> int:
-    """When it began: Unix ms."""
-    return min((burst.start_ms for burst in proposal.bursts), default=proposal.proposed_ms)
-
-
-def place(proposal: Proposal) -> str:
-    """The place that half of the cases name; empty when they do not share one."""
-    found = proposal.evidence
-    shared = found.places and 2 * found.places[0].cases >= found.cases
-    return found.places[0].value if shared else ""
-
-
 def query(asked: AudienceQuery) -> list[tuple[str, str]]:
     """(field, value) of whom a query means, without times."""
     of = asked.WhichOneof("of")
@@ -77,16 +60,6 @@ def query(asked: AudienceQuery) -> list[tuple[str, str]]:
 def query_since_ms(asked: AudienceQuery) -> int:
     """From when on people are meant: Unix ms; 0: always."""
     return asked.callers.since_ms if asked.WhichOneof("of") == "callers" else 0
-
-
-def people_by_language(proposal: Proposal) -> dict[str, int]:
-    """Those who would get it, divided as the cases are; "" for languages that are not known."""
-    found, people = proposal.evidence, proposal.estimate.people
-    by_language = {
-        one.value: round(people * one.cases / found.cases) for one in found.languages if found.cases
-    }
-    rest = people - sum(by_language.values())
-    return by_language | ({"": rest} if rest > 0 else {})
 
 
 def money(cost: CostRange) -> tuple[float, float]:

@@ -14,8 +14,8 @@ from typing import Any
 
 from mawja.common.v1 import common_pb2
 
-from services.dedup.kinds import KINDS
 from services.runtime.errors import ConfigError
+from services.runtime.kinds import KINDS
 from services.runtime.spans import span_ms
 from services.runtime.yamls import texts_of, yaml_files, yaml_of
 

@@ -16,13 +16,13 @@ from services.dedup.answers import answer
 from services.dedup.choice import choice
 from services.dedup.identify import NOTHING as NO_LANGUAGE
 from services.dedup.identify import Identifier
-from services.dedup.kinds import KINDS
 from services.dedup.language import Language, meanings, stop_stems
 from services.dedup.model import Model, Vector, Weights
 from services.dedup.questions import Questions
 from services.dedup.sayings import Watch
 from services.dedup.signs import NONE, Signs, script_of, service_hash, steps
 from services.dedup.words import CODE, Shaper, sentences
+from services.runtime.kinds import KINDS
 
 _LIKELIEST = 8
 _SHORTEST = 2

@@ -8,9 +8,9 @@ from pathlib import Path
 from mawja.dedup.v1 import events_pb2
 
 from services.dedup import data
-from services.dedup.kinds import KINDS
 from services.dedup.reading import Reading
 from services.dedup.signs import service_hash
+from services.runtime.kinds import KINDS
 from tests.quality.figures import Curve, Figure, Judged, Scored, curve, scored, share
 from tests.quality.measure_levels import Key
 from tests.quality.measure_needs import reader

@@ -10,17 +10,8 @@ from mawja.common.v1 import common_pb2
 
 from services.console.campaigns.faults import Faults
 from services.console.words import N_
+from services.runtime.kinds import KINDS, STATES
 
-KINDS = {
-    "enquiry": common_pb2.CONTACT_KIND_ENQUIRY,
-    "complaint": common_pb2.CONTACT_KIND_COMPLAINT,
-    "request": common_pb2.CONTACT_KIND_REQUEST,
-    "feedback": common_pb2.CONTACT_KIND_FEEDBACK,
-}
-STATES = {
-    "open": audiences_pb2.CALLER_STATE_OPEN,
-    "resolved": audiences_pb2.CALLER_STATE_RESOLVED,
-}
 FIELDS = (
     "agency",
     "topic",

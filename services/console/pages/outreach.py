@@ -12,6 +12,7 @@ from services.console import desk, naming, proposing
 from services.console.rendering import Pages, render
 from services.console.rights import may
 from services.console.who import signed_in
+from services.runtime import proposed
 
 router = APIRouter()
 _PAGE = 30
@@ -42,6 +43,7 @@ async def listed(request: Request) -> Response:
         after=answer.next_page_token,
         states=naming.PROPOSALS,
         proposing=proposing,
+        proposed=proposed,
     )
 
 
@@ -53,14 +55,7 @@ async def one(request: Request, proposal_id: str) -> Response:
     asked = proposals_pb2.GetProposalRequest(proposal_id=proposal_id)
     proposal = (await calls.ask(person, calls.outreach.GetProposal, asked)).proposal
     costs: list[Any] = []
-    suggested = proposal.suggestion
-    if suggested.texts and proposal.estimate.people and not proposal.campaign_id:
-        estimate = campaigns_pb2.EstimateCostRequest(
-            texts=suggested.texts,
-            language=suggested.language,
-            drill=proposal.drill,
-            people=proposing.people_by_language(proposal),
-        )
+    if (estimate := proposed.cost_asked(proposal)) is not None:
         told = desk.allowed(
             calls.ask(person, calls.campaigns.EstimateCost, estimate),
             campaigns_pb2.EstimateCostResponse(),
@@ -76,6 +71,7 @@ async def one(request: Request, proposal_id: str) -> Response:
         states=naming.PROPOSALS,
         languages=naming.LANGUAGES,
         proposing=proposing,
+        proposed=proposed,
         did=request.query_params.get("did", ""),
     )
 

@@ -6,23 +6,12 @@ from collections.abc import Callable, Mapping
 from datetime import tzinfo
 
 from google.protobuf.message import Message
-from mawja.broadcast.v1 import audiences_pb2
 from mawja.broadcast.v1.audiences_pb2 import AudienceQuery, Callers, Subscribers
-from mawja.common.v1 import common_pb2
 
 from services.runtime.errors import ConfigError
+from services.runtime.kinds import KINDS, STATES
 from services.tools.campaigns.times import past_ms
 
-KINDS = {
-    "enquiry": common_pb2.CONTACT_KIND_ENQUIRY,
-    "complaint": common_pb2.CONTACT_KIND_COMPLAINT,
-    "request": common_pb2.CONTACT_KIND_REQUEST,
-    "feedback": common_pb2.CONTACT_KIND_FEEDBACK,
-}
-STATES = {
-    "open": audiences_pb2.CALLER_STATE_OPEN,
-    "resolved": audiences_pb2.CALLER_STATE_RESOLVED,
-}
 QUERIES = ("callers", "subscribers")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _CODE = re.compile(r"[a-z0-9-]{1,64}")

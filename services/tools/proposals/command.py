@@ -18,6 +18,7 @@ from loadtests.shapes import ShapeError
 from services.runtime.clock import now_ms
 from services.runtime.errors import ConfigError, MawjaError, NotFound
 from services.runtime.identity import Role
+from services.runtime.proposed import cost_asked
 from services.runtime.spans import span_ms
 from services.tools import where
 from services.tools.asked import Service, ended, place, shown
@@ -318,14 +319,6 @@ def _draft(proposal: Proposal, asked: Callable[[str, Message], Any]) -> Campaign
 
 def _costs(proposal: Proposal, asked: Callable[[str, Message], Any]) -> Sequence[CostRange]:
     """What its texts would cost; empty when there are none, or nobody can tell."""
-    suggested = proposal.suggestion
-    if proposal.campaign_id or not suggested.texts or not proposal.estimate.people:
-        return ()
-    request = campaigns_pb2.EstimateCostRequest(
-        texts=suggested.texts,
-        language=suggested.language,
-        drill=proposal.drill,
-        people=telling.people_by_language(proposal),
-    )
-    answer = asked("EstimateCost", request)
+    request = cost_asked(proposal)
+    answer = None if request is None else asked("EstimateCost", request)
     return () if answer is None else tuple(answer.costs)

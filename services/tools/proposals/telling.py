@@ -12,7 +12,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from services.tools.campaigns.query import STATES
+from services.runtime.kinds import STATES
+from services.runtime.proposed import fastest, place, since_ms
 from services.tools.campaigns.words import name_of, said, when
 from services.tools.proposals.replay import Replayed
 
@@ -24,19 +25,16 @@ _FIELDS = {"incident_id": "incident", "since_ms": "since", "until_ms": "until"}
 
 def about(proposal: Proposal) -> str:
     """What it is about, e.g. "topic school-closure" or "incident in Jahra"."""
-    places, found = proposal.evidence.places, proposal.evidence
     if proposal.dimension == Dimension.DIMENSION_INCIDENT:
-        shared = bool(places) and 2 * places[0].cases >= found.cases
-        return (
-            f"incident in {said(places[0].value)}" if shared else f"incident {proposal.subject[:8]}"
-        )
+        shared = place(proposal)
+        return f"incident in {said(shared)}" if shared else f"incident {proposal.subject[:8]}"
     dimension = Dimension.Name(proposal.dimension).removeprefix("DIMENSION_").lower()
     return "all lines" if dimension == "all" else f"{dimension} {proposal.subject or 'not known'}"
 
 
 def growth(proposal: Proposal) -> str:
     """How fast: cases of the last minute beside what is usual."""
-    most = max(proposal.bursts, key=lambda burst: burst.last_minute)
+    most = fastest(proposal)
     usual = f"{most.usual:.1f}" if most.known else f"{most.usual:.1f} assumed"
     return f"{most.last_minute} a minute, usual {usual}, peak {most.peak}"
 
@@ -52,7 +50,7 @@ def listed(proposals: Iterable[Proposal]) -> Table:
         remarks += [f"campaign {one.campaign_id[:8]}"] if one.campaign_id else []
         table.add_row(
             one.proposal_id[:8],
-            when(min(burst.start_ms for burst in one.bursts)),
+            when(since_ms(one)),
             about(one),
             f"{one.evidence.people:,}",
             growth(one),
@@ -73,7 +71,7 @@ def whole(
     until = f", to be decided until {when(proposal.until_ms)}" if proposal.until_ms else ""
     yield f"proposal {proposal.proposal_id}, revision {proposal.revision}{until}"
     yield _rows(
-        ("since", when(min(burst.start_ms for burst in proposal.bursts))),
+        ("since", when(since_ms(proposal))),
         ("how fast", growth(proposal)),
         ("by whom", _people(proposal)),
         ("growth", f"{found.recent:,} cases in 5 minutes, {found.before:,} in the 5 before"),
@@ -155,16 +153,6 @@ def _avoided(proposal: Proposal) -> str:
     if not proposal.HasField("estimate"):
         return "not known: the audience was edited; look at who is in it"
     return f"about {proposal.estimate.calls_avoided:,.0f} ({proposal.estimate.formula})"
-
-
-def people_by_language(proposal: Proposal) -> dict[str, int]:
-    """Those who would get it, divided as the cases are; "" for languages that are not known."""
-    found, people = proposal.evidence, proposal.estimate.people
-    by_language = {
-        one.value: round(people * one.cases / found.cases) for one in found.languages if found.cases
-    }
-    rest = people - sum(by_language.values())
-    return by_language | ({"": rest} if rest > 0 else {})
 
 
 def _range(cost: CostRange) -> str:
