@@ -7,11 +7,13 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
+from fastapi.responses import Response
 from mawja.dedup.v1 import service_pb2 as dedup
 from mawja.outreach.v1 import playbooks_pb2
 
 from services.console.calls import Calls, Refused
-from services.console.who import Person
+from services.console.rendering import Pages, render
+from services.console.who import Person, signed_in
 from services.runtime.clock import Millis, now_ms
 from services.runtime.identity import Role
 
@@ -157,6 +159,21 @@ async def hand_overs(request: Request, person: Person) -> list[playbooks_pb2.Wat
     kept = lately_of(request).get(("hand-overs", whose(person)), _HAND_OVERS_MS, ask)
     answer = await allowed(kept, playbooks_pb2.ListHandOversResponse())
     return list(answer.hand_overs)
+
+
+async def page(request: Request, template: str, **context: Any) -> Response:
+    """A page with what all of outreach and cases show: names, and lives in danger that nobody has
+    confirmed."""
+    person = signed_in(request)
+    pages: Pages = request.app.state.pages
+    return render(
+        request,
+        template,
+        names=await catalogue(request, person, pages.language_of(request)),
+        hand_overs=await hand_overs(request, person),
+        may_take=may_take(person),
+        **context,
+    )
 
 
 def may_take(person: Person) -> bool:

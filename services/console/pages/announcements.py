@@ -6,7 +6,6 @@ from fastapi.responses import RedirectResponse, Response
 from mawja.outreach.v1 import announcements_pb2
 
 from services.console import desk, naming
-from services.console.rendering import Pages, render
 from services.console.rights import may
 from services.console.who import signed_in
 from services.runtime.announcements import ends_ms
@@ -28,8 +27,7 @@ async def listed(request: Request) -> Response:
         announcements_pb2.ListAnnouncementsRequest(over=over),
     )
     now = now_ms()
-    pages: Pages = request.app.state.pages
-    return render(
+    return await desk.page(
         request,
         "outreach/announcements.html",
         announcements=list(answer.announcements),
@@ -39,9 +37,6 @@ async def listed(request: Request) -> Response:
         languages=naming.LANGUAGES,
         may_set=may(person.roles, "POST", "/outreach/announcements/set"),
         may_end=may(person.roles, "POST", "/outreach/announcements/{announcement_id}/end"),
-        hand_overs=await desk.hand_overs(request, person),
-        names=await desk.catalogue(request, person, pages.language_of(request)),
-        may_take=desk.may_take(person),
         did=request.query_params.get("did", ""),
     )
 

@@ -19,7 +19,7 @@ from mawja.outreach.v1 import service_pb2 as outreach
 
 from services.console import desk, finding, naming, phrases, story
 from services.console.calls import Refused
-from services.console.rendering import Pages, render, translate
+from services.console.rendering import translate
 from services.console.rights import may
 from services.console.who import Person, signed_in
 from services.runtime.privacy import mask
@@ -124,9 +124,7 @@ DEEDS = ("assign", "triage", "resolve", "reopen", "note", "merge", "split", "unl
 
 async def page(request: Request, template: str, **context: Any) -> Response:
     """A page of this area, with what all of them show."""
-    person = signed_in(request)
-    pages: Pages = request.app.state.pages
-    return render(
+    return await desk.page(
         request,
         template,
         states=naming.CASES,
@@ -134,9 +132,6 @@ async def page(request: Request, template: str, **context: Any) -> Response:
         icons=naming.ICONS,
         languages=naming.LANGUAGES,
         kinds=naming.KINDS,
-        names=await desk.catalogue(request, person, pages.language_of(request)),
-        hand_overs=await desk.hand_overs(request, person),
-        may_take=desk.may_take(person),
         **context,
     )
 

@@ -9,7 +9,6 @@ from mawja.dedup.v1 import incidents_pb2
 from mawja.dedup.v1 import service_pb2 as dedup
 
 from services.console import desk, naming
-from services.console.rendering import Pages, render
 from services.console.rights import may
 from services.console.who import signed_in
 
@@ -68,16 +67,11 @@ def title(incident: incidents_pb2.Incident) -> str:
 
 
 async def _page(request: Request, template: str, **context: Any) -> Response:
-    person = signed_in(request)
-    pages: Pages = request.app.state.pages
-    return render(
+    return await desk.page(
         request,
         template,
         title_of=title,
         states=naming.CASES,
         languages=naming.LANGUAGES,
-        names=await desk.catalogue(request, person, pages.language_of(request)),
-        hand_overs=await desk.hand_overs(request, person),
-        may_take=desk.may_take(person),
         **context,
     )

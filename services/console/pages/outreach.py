@@ -9,7 +9,6 @@ from mawja.broadcast.v1 import campaigns_pb2
 from mawja.outreach.v1 import proposals_pb2
 
 from services.console import desk, naming, proposing
-from services.console.rendering import Pages, render
 from services.console.rights import may
 from services.console.who import signed_in
 from services.runtime import proposed
@@ -36,7 +35,7 @@ async def listed(request: Request) -> Response:
         page_size=_PAGE, page_token=request.query_params.get("after", "")
     )
     answer = await calls.ask(person, calls.outreach.ListProposals, asked)
-    return await _page(
+    return await desk.page(
         request,
         "outreach/proposals.html",
         shown=proposing.in_order(answer.proposals),
@@ -61,7 +60,7 @@ async def one(request: Request, proposal_id: str) -> Response:
             campaigns_pb2.EstimateCostResponse(),
         )
         costs = list((await told).costs)
-    return await _page(
+    return await desk.page(
         request,
         "outreach/proposal.html",
         proposal=proposal,
@@ -130,16 +129,3 @@ async def edit(request: Request, proposal_id: str) -> Response:
 async def _ask(request: Request, method: str, asked: Any) -> None:
     calls = desk.calls_of(request)
     await calls.ask(signed_in(request), getattr(calls.outreach, method), asked)
-
-
-async def _page(request: Request, template: str, **context: Any) -> Response:
-    person = signed_in(request)
-    pages: Pages = request.app.state.pages
-    return render(
-        request,
-        template,
-        names=await desk.catalogue(request, person, pages.language_of(request)),
-        hand_overs=await desk.hand_overs(request, person),
-        may_take=desk.may_take(person),
-        **context,
-    )

@@ -5,7 +5,6 @@ from fastapi.responses import RedirectResponse, Response
 from mawja.outreach.v1 import playbooks_pb2
 
 from services.console import desk, naming
-from services.console.rendering import Pages, render
 from services.console.rights import may
 from services.console.who import signed_in
 
@@ -20,8 +19,7 @@ async def listed(request: Request) -> Response:
     answer = await calls.ask(
         person, calls.playbooks.ListPlaybooks, playbooks_pb2.ListPlaybooksRequest()
     )
-    pages: Pages = request.app.state.pages
-    return render(
+    return await desk.page(
         request,
         "outreach/playbooks.html",
         # What is off stands out; the rest by name.
@@ -30,9 +28,6 @@ async def listed(request: Request) -> Response:
         events=naming.EVENTS,
         deeds=naming.DEEDS,
         may_switch=may(person.roles, "POST", "/outreach/playbooks/{name}/switch"),
-        hand_overs=await desk.hand_overs(request, person),
-        names=await desk.catalogue(request, person, pages.language_of(request)),
-        may_take=desk.may_take(person),
         did=request.query_params.get("did", ""),
     )
 
