@@ -1,6 +1,7 @@
 """Rooms in memory for the console's pages of outreach and cases: real gRPC servers behind the
 house's guard that answer what a test gave them, and keep what they were asked."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -182,6 +183,15 @@ class Rooms(
         if request.mine:
             return callbacks.ListCallbacksResponse(callbacks=[self.mine] if self.mine else [])
         return callbacks.ListCallbacksResponse(callbacks=self.due)
+
+    async def WatchCallbacks(self, request: Any, context: Any) -> Any:
+        self._take(request)
+        told = -1
+        while True:
+            if len(self.due) != told:
+                told = len(self.due)
+                yield callbacks.WatchCallbacksResponse(due=[callbacks.DueCallbacks(count=told)])
+            await asyncio.sleep(0.02)
 
     async def ClaimCallback(self, request: Any, context: Any) -> Any:
         self._take(request)

@@ -79,6 +79,7 @@ _OUTREACH: Table = {
     ("POST", "/outreach/proposals/{proposal_id}/decline"): AUTHORS,
     ("GET", "/outreach/callbacks"): STAFF,
     ("GET", "/outreach/callbacks/queue"): STAFF,
+    ("GET", "/outreach/callbacks/live"): STAFF,
     ("POST", "/outreach/callbacks/claim"): AGENTS,
     ("POST", "/outreach/callbacks/{callback_id}/extend"): AGENTS,
     ("POST", "/outreach/callbacks/{callback_id}/complete"): AGENTS,

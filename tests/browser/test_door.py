@@ -18,6 +18,7 @@ OTHERS = frozenset(
     {
         "/wave/live",
         "/outreach/callbacks/queue",
+        "/outreach/callbacks/live",
         "/outreach/hand-overs",
         "/report/card",
         "/report/card.csv",

@@ -83,6 +83,7 @@ MATRIX = {
     "POST /outreach/proposals/{proposal_id}/decline": "..x...",
     "GET /outreach/callbacks": "xxxxxx",
     "GET /outreach/callbacks/queue": "xxxxxx",
+    "GET /outreach/callbacks/live": "xxxxxx",
     "POST /outreach/callbacks/claim": "x.....",
     "POST /outreach/callbacks/{callback_id}/extend": "x.....",
     "POST /outreach/callbacks/{callback_id}/complete": "x.....",

@@ -1,26 +1,27 @@
 """The board of callbacks: one page is all that an agent needs, at the desk or far from it.
 
 A number is shown to who has claimed its callback and to nobody else; outreach keeps who that was.
-The queue is asked for at most once a second, however many agents look at it.
+The queue is followed once for all who look at it (`queueing.py`); exercises are one's own.
 """
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import service_pb2 as dedup
 from mawja.outreach.v1 import events_pb2, playbooks_pb2, service_pb2
 
-from services.console import desk, naming
+from services.console import desk, naming, queueing
+from services.console.live import Feeds
 from services.console.rendering import Pages, render
 from services.console.rights import may
+from services.console.streams import events
 from services.console.who import signed_in
 from services.console.words import N_
 from services.runtime.clock import now_ms
 
 router = APIRouter()
-_SHOWN = 25
 _KEEP_MS = 1_000
 WORKS = {
     "": (events_pb2.WORK_UNSPECIFIED, N_("Real callers")),
@@ -75,6 +76,19 @@ async def queue(request: Request) -> Response:
         names=await desk.catalogue(request, person, pages.language_of(request)),
         may_claim=may(person.roles, "POST", "/outreach/callbacks/claim"),
     )
+
+
+@router.get("/outreach/callbacks/live")
+async def live(request: Request) -> Response:
+    """Who waits, as server-sent events; of exercises, which are one's own, no more than their
+    page has."""
+    person = signed_in(request)
+    work = _work(request.query_params.get("work", ""))
+    if WORKS[work][0] == _PRACTICE:
+        raise HTTPException(404)
+    feed = await _feeds(request).of(queueing.Queue(person.agency, work, WORKS[work][0]))
+    pages: Pages = request.app.state.pages
+    return events(request, feed.stream(pages.language_of(request)))
 
 
 @router.get("/outreach/hand-overs")
@@ -191,6 +205,15 @@ async def complete(request: Request, callback_id: str) -> Response:
     )
 
 
+def _feeds(request: Request) -> Feeds[queueing.Waiting]:
+    """One feed for each queue that is looked at, begun with the first who looks."""
+    state = request.app.state
+    if not hasattr(state, "callback_feeds"):
+        state.callback_feeds = queueing.feeds(state.calls, state.pages)
+    held: Feeds[queueing.Waiting] = state.callback_feeds
+    return held
+
+
 async def _mine(
     request: Request,
 ) -> tuple[events_pb2.Callback | None, str, dedup.GetCaseResponse | None]:
@@ -217,7 +240,7 @@ async def _queue(request: Request, work: str) -> Any:
     calls = desk.calls_of(request)
 
     async def ask() -> Any:
-        asked = service_pb2.ListCallbacksRequest(page_size=_SHOWN, work=WORKS[work][0])
+        asked = service_pb2.ListCallbacksRequest(page_size=queueing.SHOWN, work=WORKS[work][0])
         return await calls.ask(person, calls.outreach.ListCallbacks, asked)
 
     # Exercises are one's own.
