@@ -55,10 +55,12 @@ class Rooms(
     broadcast_grpc.BroadcastServiceServicer,
     campaigns_pb2_grpc.CampaignServiceServicer,
 ):
-    """All rooms. `asked`: every request, in order; `fails`: raised by every call instead."""
+    """All rooms. `asked`: every request, in order; `drafted`: whether a campaign is there; `fails`:
+    raised by every call instead."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.drafted = False
         self.fails: Exception | None = None
         self.case = case_of()
         self.notes = [
@@ -229,6 +231,12 @@ class Rooms(
     async def EditProposal(self, request: Any, context: Any) -> Any:
         self._take(request)
         return proposals_pb2.EditProposalResponse(proposal=self.proposal)
+
+    async def GetCampaign(self, request: Any, context: Any) -> Any:
+        self._take(request)
+        if not self.drafted:
+            raise NotFound("there is no such campaign that you may see")
+        return campaigns_pb2.GetCampaignResponse()
 
     async def EstimateCost(self, request: Any, context: Any) -> Any:
         self._take(request)

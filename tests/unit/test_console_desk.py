@@ -187,8 +187,15 @@ async def test_a_proposal_is_accepted_as_it_was_seen_and_may_play_on_lines(
     assert (asked.revision, list(asked.announce.lines)) == (3, ["109", "112"])
     assert asked.announce.lasts_ms == 30 * 60_000
     page = (await on.get(answer.headers["location"], Role.COORDINATOR)).text
-    assert f"/campaigns/{rooms.proposal.campaign_id}" in page
     assert "/accept" not in page
+    # Broadcast makes the draft a moment later: a link would lead to nothing until then.
+    link = f'href="/campaigns/{rooms.proposal.campaign_id}"'
+    assert link not in page
+    assert "being made" in page
+    rooms.drafted = True
+    page = (await on.get(answer.headers["location"], Role.COORDINATOR)).text
+    assert link in page
+    assert "being made" not in page
 
 
 async def test_an_edit_says_all_texts_and_narrows_the_audience(both: tuple[Desk, Rooms]) -> None:

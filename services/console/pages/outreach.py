@@ -9,6 +9,7 @@ from mawja.broadcast.v1 import campaigns_pb2
 from mawja.outreach.v1 import proposals_pb2
 
 from services.console import desk, naming, proposing
+from services.console.calls import Refused
 from services.console.rights import may
 from services.console.who import signed_in
 from services.runtime import proposed
@@ -65,6 +66,7 @@ async def one(request: Request, proposal_id: str) -> Response:
         "outreach/proposal.html",
         proposal=proposal,
         costs=costs,
+        drafted=bool(proposal.campaign_id) and await _drafted(request, proposal.campaign_id),
         drill=proposal.drill,
         open=proposal.state == proposals_pb2.PROPOSAL_STATE_OPEN,
         states=naming.PROPOSALS,
@@ -124,6 +126,17 @@ async def edit(request: Request, proposal_id: str) -> Response:
     )
     await _ask(request, "EditProposal", asked)
     return RedirectResponse(f"/outreach/proposals/{proposal_id}?did=edited", 303)
+
+
+async def _drafted(request: Request, campaign_id: str) -> bool:
+    """Whether its campaign is there: broadcast makes it a moment after the decision."""
+    calls = desk.calls_of(request)
+    asked = campaigns_pb2.GetCampaignRequest(campaign_id=campaign_id)
+    try:
+        await calls.ask(signed_in(request), calls.campaigns.GetCampaign, asked)
+    except Refused as refused:
+        return refused.code != "NOT_FOUND"
+    return True
 
 
 async def _ask(request: Request, method: str, asked: Any) -> None:
