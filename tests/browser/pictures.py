@@ -24,9 +24,10 @@ from services.runtime.identity import Role
 from tests.browser.conftest import LANGUAGES, People, whole
 from tests.campaigns_rig import MAKER, OTHER, Office, listed, plan, started
 
+LOCALES = {"ar": "ar-QA", "en": "en-GB"}
+WIDTH = 1280
 FOLDER = Path(__file__).parents[2] / "docs/console"
 PAGES = (
-    "/sign-in",
     "/wave?drill=1",
     "/wall?drill=1",
     "/campaigns",
@@ -34,7 +35,7 @@ PAGES = (
     "/campaigns/lists",
     "/campaigns/lists/new",
     "/outreach/proposals",
-    "/outreach/callbacks",
+    "/outreach/callbacks?work=drill",
     "/outreach/playbooks",
     "/outreach/announcements",
     "/cases",
@@ -47,6 +48,7 @@ FIRST_OF = {
     "/campaigns": r"/campaigns/[0-9a-f-]{36}",
     "/outreach/proposals": r"/outreach/proposals/[0-9a-f-]{36}",
     "/cases/incidents": r"/cases/incidents/[0-9a-f-]{36}",
+    "/cases/incidents-one": r"/cases/MW-[0-9A-Z-]+",
 }
 """Pages whose first link of this form is a page of its own, to be shown too."""
 
@@ -86,12 +88,26 @@ def shown(page: Page, url: str) -> Iterator[tuple[str, str]]:
     for path in PAGES:
         name = re.sub(r"\W+", "-", path.partition("?")[0].strip("/"))
         yield name, path
-        if path in FIRST_OF:
+        form = path
+        while form in FIRST_OF:
             page.goto(url + path)
             links = page.eval_on_selector_all("main a", "all => all.map(a => a.pathname)")
-            found = [link for link in links if re.fullmatch(FIRST_OF[path], link)]
-            if found:
-                yield f"{name}-one", found[0]
+            found = [link for link in links if re.fullmatch(FIRST_OF[form], link)]
+            if not found:
+                break
+            form, name, path = f"{form}-one", f"{name}-one", found[0]
+            yield name, path
+
+
+def picture(page: Page, name: str, lang: str, theme: str) -> None:
+    """The whole of a page as a screen would show it that is high enough."""
+    # What is live has come by then, and every font.
+    page.wait_for_timeout(1_500)
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": WIDTH, "height": max(800, height)})
+    page.screenshot(path=FOLDER / f"{name}-{lang}-{theme}.png", full_page=True)
+    page.set_viewport_size({"width": WIDTH, "height": 800})
+    print(f"{name}-{lang}-{theme}.png", flush=True)
 
 
 def main() -> None:
@@ -99,14 +115,15 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home, whole(Path(home)) as people, acted(people):
         for lang, theme in product(LANGUAGES, ("light", "dark")):
-            page = people.page(Role.COORDINATOR, lang, theme)
+            page = people.page(Role.COORDINATOR, lang, theme, locale=LOCALES[lang])
             for name, path in list(shown(page, people.url)):
                 page.goto(people.url + path)
-                # What is live has come by then, and every font.
-                page.wait_for_timeout(1_500)
-                page.screenshot(path=FOLDER / f"{name}-{lang}-{theme}.png", full_page=True)
-                print(f"{name}-{lang}-{theme}.png", flush=True)
+                picture(page, name, lang, theme)
             page.close()
+            nobody = people.context(locale=LOCALES[lang]).new_page()
+            people.at_the_door(nobody, lang, theme)
+            picture(nobody, "sign-in", lang, theme)
+            nobody.context.close()
 
 
 if __name__ == "__main__":

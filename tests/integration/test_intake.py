@@ -310,10 +310,15 @@ async def test_a_stream_of_conflicts_is_answered_soon(shared: Intake, gateway: A
     await through(shared.target, gateway, first)
     for request in first:
         request.contact.event_ms -= 1000
+    conflict = grpc.StatusCode.ALREADY_EXISTS.value[0]
     started = time.monotonic()
-    answers = await through(shared.target, gateway, first)
-    assert {a.refused.message[-20:] for a in answers.values()} == {" different: event_ms"}
-    assert time.monotonic() - started < 15
+    while first:
+        # A busy index may answer that it can't say now: what was not answered is sent again.
+        answers = await through(shared.target, gateway, first)
+        first = [one for one in first if answers[one.sequence].refused.code != conflict]
+        told = {a.refused.message[-20:] for a in answers.values() if a.refused.code == conflict}
+        assert told <= {" different: event_ms"}
+        assert time.monotonic() - started < 15
 
 
 async def test_the_server_says_that_it_bundles(shared: Intake, gateway: Any) -> None:

@@ -104,7 +104,6 @@ def head(one: Campaign, gettext: Callable[[str], str]) -> dict[str, Any]:
             "calls": seen.calls,
             "share": seen.share,
             "recipients": seen.recipients,
-            "source": seen.source,
             "campaigns": seen.campaigns,
             "low": seen.share_low,
             "high": seen.share_high,

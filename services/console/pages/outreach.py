@@ -10,6 +10,7 @@ from mawja.outreach.v1 import proposals_pb2
 
 from services.console import desk, naming, proposing
 from services.console.calls import Refused
+from services.console.campaigns.names import CALLER_STATES
 from services.console.rights import may
 from services.console.who import signed_in
 from services.runtime import proposed
@@ -70,6 +71,7 @@ async def one(request: Request, proposal_id: str) -> Response:
         drill=proposal.drill,
         open=proposal.state == proposals_pb2.PROPOSAL_STATE_OPEN,
         states=naming.PROPOSALS,
+        values={**naming.LANGUAGES, **CALLER_STATES},
         languages=naming.LANGUAGES,
         proposing=proposing,
         proposed=proposed,
