@@ -19,8 +19,9 @@ import redis.asyncio as redis
 from redis.exceptions import RedisError
 
 from services.console.who import Person
+from services.runtime import token_keys
 from services.runtime.clock import Millis, now_ms
-from services.runtime.errors import Away, ConfigError
+from services.runtime.errors import Away
 from services.runtime.identity import Role
 
 _SIGNED = 32
@@ -29,13 +30,11 @@ _TOUCH_MS = 30_000
 
 
 def secret_of(keys: Path, kid: str) -> bytes:
-    """What sessions are signed with, derived from the token key `kid` of the key ring's folder, so
-    that every replica of the console has it. Raises ConfigError."""
-    try:
-        key = (keys / "tokens" / f"{kid}.private.pem").read_bytes()
-    except OSError:
-        raise ConfigError(f"{kid}.private.pem is missing in {keys / 'tokens'}") from None
-    return hmac.digest(key, b"mawja console sessions", "sha256")
+    """What sessions are signed with, derived from the token key `kid` (else the newest) of the key
+    ring's folder, so that every replica of the console has it. Raises ConfigError."""
+    return hmac.digest(
+        token_keys.signing(keys, kid)[1].read_bytes(), b"mawja console sessions", "sha256"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from services.local.errors import LocalPartError
 from services.local.parts import Parts
 from services.local.ports import LOOPBACK, free_ports
 from services.local.supervised import RestartPolicy, Supervised
-from services.runtime import clock, identity, privacy, topics
+from services.runtime import clock, identity, privacy, token_keys, topics
 
 ROOMS = ("broadcast", "outreach", "wave", "dedup", "intake")
 """In the order in which they start: what is later on a contact's way is ready first."""
@@ -279,7 +279,8 @@ class System:
 def make_keys(folder: Path) -> None:
     """Makes what is missing of a local key ring: person key, this month's keys, a token key."""
     privacy.create(folder, clock.now_ms())
-    identity.create_token_key(folder)
+    if not any((folder / "tokens").glob(f"*{token_keys.PRIVATE}")):
+        identity.create_token_key(folder)
 
 
 def token(keys: Path, subject: str, *roles: identity.Role) -> str:

@@ -133,7 +133,11 @@ CONSOLE_VARIABLES = (
     ),
     Variable("MAWJA_CONSOLE_LANGUAGE", "ar", "language of who has chosen none: ar or en"),
     Variable("MAWJA_CONSOLE_ZONE", "Asia/Qatar", "time zone of the times on pages"),
-    Variable("MAWJA_CONSOLE_KID", "local", "name of the token key that the console signs with"),
+    Variable(
+        "MAWJA_CONSOLE_KID",
+        "",
+        "name of the token key that the console signs with; empty: the newest file",
+    ),
     Variable("MAWJA_CONSOLE_IDLE_MINUTES", "30", "a session ends when it was not used for so long"),
     Variable("MAWJA_CONSOLE_LONGEST_HOURS", "12", "a session ends after so long in any case"),
     Variable(

@@ -1,8 +1,7 @@
 """Who is calling, and what they may call.
 
 A caller shows a signed token (JWT, EdDSA; RFC 7519, RFC 8037): `sub` who, `roles` what they are,
-`agency` whose liaison, `exp` until when. Keys are files in the key ring: `tokens/<kid>.public.pem`
-verifies, `tokens/<kid>.private.pem` (only where tokens are issued) signs.
+`agency` whose liaison, `exp` until when. Keys are files in the key ring (`token_keys`).
 """
 
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from pathlib import Path
 
 import jwt
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from services.runtime import token_keys
 from services.runtime.clock import Millis, now_ms
-from services.runtime.errors import ConfigError, Forbidden, MawjaError
+from services.runtime.errors import Forbidden, MawjaError
 
 _AUDIENCE = "mawja"
 _CACHE_LIMIT = 10_000
@@ -202,25 +202,25 @@ class Caller:
 
 
 class Verifier:
-    """Verifies tokens with the public keys in `folder`/tokens; remembers what it verified."""
+    """Verifies tokens with the public keys in `folder`/tokens; remembers what it verified, for as
+    long as the keys are the same."""
 
     def __init__(self, folder: Path, clock: Millis = now_ms) -> None:
         self._clock = clock
         self._seen: dict[str, Caller] = {}
-        self._keys: dict[str, Ed25519PublicKey] = {}
-        for path in sorted((folder / "tokens").glob("*.public.pem")):
-            key = serialization.load_pem_public_key(path.read_bytes())
-            if not isinstance(key, Ed25519PublicKey):
-                raise ConfigError(f"{path.name} in {path.parent} must be an Ed25519 public key")
-            self._keys[path.name.removesuffix(".public.pem")] = key
-        if not self._keys:
-            raise ConfigError(f"no *.public.pem in {folder / 'tokens'}; see `mawja keys`")
+        self._keys = token_keys.PublicKeys(folder)
+        self._seen_with = self._keys.current()
 
     def verify(self, authorization: str | None) -> Caller:
         """The caller of an `authorization: Bearer …` header. Raises Unauthenticated."""
         if not authorization or not authorization.startswith("Bearer "):
             raise Unauthenticated("send a token: authorization: Bearer …; see `mawja token`")
         token = authorization[7:]
+        keys = self._keys.current()
+        if keys is not self._seen_with:
+            # What was verified with a key that is gone must not be believed any longer.
+            self._seen_with = keys
+            self._seen.clear()
         caller = self._seen.get(token)
         if caller is None:
             caller = self._decode(token)
@@ -233,7 +233,9 @@ class Verifier:
 
     def _decode(self, token: str) -> Caller:
         try:
-            key = self._keys[str(jwt.get_unverified_header(token).get("kid"))]
+            key = self._keys.called(str(jwt.get_unverified_header(token).get("kid")))
+            if key is None:
+                raise ValueError("of no key that is known here")
             claims = jwt.decode(
                 token,
                 key,
@@ -285,14 +287,17 @@ def create_token_key(folder: Path, kid: str = "local") -> None:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
     )
-    private_path.touch(mode=0o600)
-    private_path.write_bytes(
+    # Whoever signs with the newest key must not find half of it.
+    part = tokens / f"{kid}.part"
+    part.touch(mode=0o600)
+    part.write_bytes(
         private.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
     )
+    part.rename(private_path)
 
 
 def issue(
@@ -303,12 +308,11 @@ def issue(
     now: int,
     valid_s: int = 12 * 3600,
     agency: str = "",
-    kid: str = "local",
+    kid: str = "",
 ) -> str:
-    """A signed token for `subject`. `now` is Unix time in milliseconds."""
-    path = folder / "tokens" / f"{kid}.private.pem"
-    if not path.exists():
-        raise ConfigError(f"{path.name} is missing in {path.parent}: tokens are not issued here")
+    """A token for `subject`, signed with the key `kid`, else with the newest. `now` is Unix time in
+    milliseconds. Raises ConfigError where there is no such key."""
+    kid, path = token_keys.signing(folder, kid)
     claims = {
         "sub": subject,
         "aud": _AUDIENCE,

@@ -16,8 +16,9 @@ from rich.table import Table
 from services.local.doctor import checks
 from services.local.progress import Progress
 from services.local.system import make_keys, token
+from services.runtime import token_keys
 from services.runtime.config import CONSOLE_VARIABLES, VARIABLES
-from services.runtime.identity import Role
+from services.runtime.identity import Role, create_token_key
 from services.tools import announce, callbacks, dlq, processes, rebuild
 from services.tools.afteraction.command import app as report_app
 from services.tools.audit.command import app as audit_app
@@ -288,15 +289,36 @@ Keys = Annotated[
 
 
 @app.command("keys")
-def keys_command(home: Home = None, keys: Keys = None) -> None:
+def keys_command(
+    new_token_key: Annotated[
+        str, typer.Option(metavar="NAME", help="Make one more token key, which signs from now on.")
+    ] = "",
+    take_away: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Have the token key NAME sign and verify nothing more."),
+    ] = "",
+    home: Home = None,
+    keys: Keys = None,
+) -> None:
     """Make what is missing of a key ring: the person key, this and next month's keys, a token key.
 
     Existing keys are never touched. Destroying a file in `months/` erases every number and text of
-    that month.
+    that month. How one token key takes another's place without a refused call:
+    runbooks/rotate-keys.md.
+
+    Examples:
+
+    - `mawja keys --new-token-key 2027-01`
+    - `mawja keys --take-away local`
     """
     with _errors():
         folder = _keys(home, keys)
         make_keys(folder)
+        if new_token_key:
+            token_keys.check_new(folder, new_token_key)
+            create_token_key(folder, new_token_key)
+        if take_away:
+            token_keys.take_away(folder, take_away)
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 print(path)

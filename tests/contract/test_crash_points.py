@@ -74,6 +74,7 @@ FILES_OF = {
     ("services.runtime.privacy", "create"),
     ("services.runtime.privacy", "_make_key"),
     ("services.runtime.identity", "create_token_key"),
+    ("services.runtime.token_keys", "take_away"),
 }
 
 

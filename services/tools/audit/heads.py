@@ -16,6 +16,7 @@ from typing import Any
 
 import jwt
 
+from services.runtime import token_keys
 from services.runtime.audit.chain import Head
 from services.runtime.errors import ConfigError
 
@@ -53,12 +54,11 @@ def text_of(
             for (topic, partition), head in sorted(heads.items())
         ],
     }
-    private = sorted((keys / "tokens").glob("*.private.pem"))
-    if private:
-        kid = private[0].name.removesuffix(".private.pem")
+    if any((keys / "tokens").glob(f"*{token_keys.PRIVATE}")):
+        kid, private = token_keys.signing(keys)
         claims = {"aud": _AUDIENCE, "sha256": _digest(said)}
         said["signature"] = jwt.encode(
-            claims, private[0].read_text(), algorithm="EdDSA", headers={"kid": kid}
+            claims, private.read_text(), algorithm="EdDSA", headers={"kid": kid}
         )
     return json.dumps(said, indent=2)
 
@@ -88,7 +88,8 @@ def read(path: Path, keys: Path) -> Exported:
 def _signer(said: Mapping[str, Any], signature: str, path: Path, keys: Path) -> str:
     try:
         kid = str(jwt.get_unverified_header(signature)["kid"])
-        public = {p.name.removesuffix(".public.pem"): p for p in (keys / "tokens").glob("*.pem")}
+        # A head is kept for longer than a token key signs.
+        public = token_keys.kept(keys)
         claims = jwt.decode(
             signature, public[kid].read_text(), algorithms=["EdDSA"], audience=_AUDIENCE
         )
