@@ -111,7 +111,9 @@ class Admission:
         # First what may find it to be a dead letter: whose place is held by nobody.
         route = self._route(queued)
         books.place(message_id, record.topic, record.offset)
-        if isinstance(route, CarrierSpec):
+        if isinstance(route, CarrierSpec) and books.restorations.doubtful(queued):
+            books.doubt(queued, route.name)
+        elif isinstance(route, CarrierSpec):
             books.lanes.add(Waiting(queued, record.offset, route.name))
             if record.timestamp < self._since_ms and books.messages.get(message_id) is None:
                 # Another owner queued it and may not have come to show it.
@@ -167,7 +169,10 @@ class Admission:
 
     def _route(self, queued: QueuedMessage) -> CarrierSpec | str:
         """The carrier that the message may go to, or why it may not go."""
-        if reason := self._books.forbidden(queued):
+        # What may have been sent has not expired, and nobody's wish came before it.
+        if not self._books.restorations.doubtful(queued) and (
+            reason := self._books.forbidden(queued)
+        ):
             return reason
         try:
             number = self._desk.keyring.unseal("number", queued.sealed_number)

@@ -12,9 +12,18 @@ from google.protobuf.message import DecodeError
 from mawja.broadcast.v1 import events_pb2
 from mawja.broadcast.v1.events_pb2 import MessageChange, QueuedMessage
 
-from services.broadcast.changes import ending
+from services.broadcast.changes import claim, ending, next_change
 from services.broadcast.lanes import BULK, NORMAL, URGENT, Held, Lane, Lanes, Waiting
-from services.broadcast.messages import EXPIRED, FINAL, SUPPRESSED, WITH_CARRIER, Messages, State
+from services.broadcast.messages import (
+    EXPIRED,
+    FINAL,
+    SUPPRESSED,
+    UNKNOWN,
+    WITH_CARRIER,
+    Messages,
+    State,
+)
+from services.broadcast.restored import REASON, Restorations
 from services.broadcast.status_log import StatusLog
 from services.runtime.clock import now_ms
 from services.runtime.own import Record
@@ -44,6 +53,7 @@ class Books:
     lanes: Lanes = field(default_factory=Lanes)
     held: dict[str, Held] = field(default_factory=_held)
     opted_out: set[bytes] = field(default_factory=set)
+    restorations: Restorations = field(default_factory=Restorations)
     # Where the lane record of a message stands that has not been settled.
     _places: dict[str, tuple[str, int]] = field(default_factory=dict)
     status: StatusLog = field(init=False)
@@ -79,6 +89,14 @@ class Books:
         ended = [one.message for one in gone if not self.messages.may_be_there(one.message)]
         if ended:
             self.status.put([ending(self.messages, one, state, reason) for one in ended])
+
+    def doubt(self, queued: QueuedMessage, carrier: str) -> None:
+        """States of a message that `carrier` may have it, by an attempt whose claim was lost with
+        what came after a backup. The reference is the one that claim most likely had."""
+        self.status.put([claim(self.messages, queued, carrier, queued.parts, 0)])
+        message = self.messages.get(queued.message_id)
+        assert message is not None, "a claimed message is known"
+        self.status.put([next_change(message, UNKNOWN, REASON)])
 
     def has_place(self, message_id: str) -> bool:
         """Whether the message's lane record was read and is not settled."""

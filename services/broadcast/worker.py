@@ -28,9 +28,10 @@ from services.broadcast.sender import LOOKED_UP, Out
 from services.broadcast.sending import Sending
 from services.broadcast.status_log import Decided, StatusLog
 from services.broadcast.tracing import Traces
+from services.runtime import log as logs
 from services.runtime import metrics, stop, trace
 from services.runtime.clock import now_ms
-from services.runtime.errors import Poison
+from services.runtime.errors import Poison, Stop
 from services.runtime.letters import source_of
 from services.runtime.own import NO_EPOCH, Record
 from services.runtime.produce import acknowledged
@@ -43,16 +44,18 @@ from services.runtime.topics import (
     MESSAGE_STATUS,
     OPT_OUT,
     RECEIPT,
+    RESTORATION,
 )
 from services.runtime.work import Context, Plan
 
+_log = logs.get("broadcast")
 _LANE_OF = {topic.name: lane for lane, topic in LANE_TOPICS.items()}
 PLAN = Plan(
     group="broadcast",
     inputs=(MESSAGE_REQUESTED, BROADCAST_COMMAND, *LANE_TOPICS.values(), RECEIPT),
     logs=(MESSAGE_STATUS,),
     dead=BROADCAST_DEAD,
-    tables=(OPT_OUT,),
+    tables=(OPT_OUT, RESTORATION),
 )
 
 _SWEEP_S = 0.5
@@ -93,6 +96,9 @@ class Partition:
         if record.topic == OPT_OUT.name:
             self._books.take_opt_out(record)
             return
+        if record.topic == RESTORATION.name:
+            self._books.restorations.take(record.value)
+            return
         status = events_pb2.StatusRecord.FromString(record.value or b"")
         for change in status.changes:
             if self._books.messages.fold(change, status.decided_ms, record.offset):
@@ -111,6 +117,16 @@ class Partition:
         self._traces = Traces()
         self._admission = Admission(desk, self._books, number, log.epoch, since_ms)
         upto = await shown.written_up_to(desk.views, number)
+        if upto > log.epoch:
+            raise Stop(
+                f"Redis knows more of partition {number} than Kafka: Kafka was restored from a "
+                "backup, and what is queued may have been sent; see runbooks/restore-kafka.md"
+            )
+        if self._books.restorations.paused:
+            _log.warning(
+                "Kafka was restored: nothing is sent until somebody resumes, see `mawja restored`",
+                partition=number,
+            )
         view = desk.view(number, log.epoch, self._everything)
         await view.start()
         self._shown = shown.Shown(view, desk.replies, number, desk.fail)
@@ -212,6 +228,9 @@ class Partition:
             person = self._books.take_opt_out(record)
             if person is not None:
                 turn.stopped.add(person)
+        elif source == RESTORATION.name:
+            if self._books.restorations.take(value):
+                _log.info("sending was resumed", partition=self._context.partition)
         elif source == MESSAGE_REQUESTED.name:
             await self._admission.request(record, turn)
         else:
@@ -278,6 +297,8 @@ class Partition:
     def next_due(self, lane: Lane, carrier: str) -> Waiting | None:
         """The next message of a queue that may go."""
         lanes, rerouting = self._books.lanes, self._rerouting
+        if self._books.restorations.paused:
+            return None
         while (waiting := lanes.first(lane, carrier)) is not None:
             if self._part.held_back(waiting.message):
                 # Its audience has it still.

@@ -170,6 +170,8 @@ DEEDS: dict[str, frozenset[Role]] = {
     "campaign export --numbers": frozenset({Role.AUDITOR, Role.ADMINISTRATOR}),
     "dlq show --unmask": frozenset({Role.AUDITOR, Role.ADMINISTRATOR}),
     "dlq replay": frozenset({Role.ADMINISTRATOR}),
+    "restored declare": frozenset({Role.ADMINISTRATOR}),
+    "restored resume": frozenset({Role.ADMINISTRATOR, Role.COORDINATOR}),
 }
 # Asked by probes, which have no token; they show nothing but readiness.
 OPEN = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"})

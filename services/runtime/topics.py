@@ -2,9 +2,9 @@
 
 A topic is `<owner>.<fact>.v<N>`; only its owner writes it, but for the dead letters: to those the
 `mawja` command appends what a person does about one (replays it, reads what is sealed in it), and
-their owner reads them back. Topics keyed by person share one partition count, which never changes
-on a live system: a person's contact, case, callback, message and receipt have the same partition
-number.
+their owner reads them back; and for restorations, which are said while their owner is stopped.
+Topics keyed by person share one partition count, which never changes on a live system: a person's
+contact, case, callback, message and receipt have the same partition number.
 """
 
 import argparse
@@ -68,6 +68,7 @@ MESSAGE_STATUS = Topic("broadcast.message-status.v1", "broadcast", 400, log=True
 RECEIPT = Topic("broadcast.receipt.v1", "broadcast", 30)
 INBOUND_MESSAGE = Topic("broadcast.inbound-message.v1", "broadcast", 8)
 OPT_OUT = Topic("broadcast.opt-out.v1", "broadcast", 0, cleanup="compact")
+RESTORATION = Topic("broadcast.restoration.v1", "broadcast", 0, cleanup="compact")
 SUBSCRIPTION = Topic("broadcast.subscription.v1", "broadcast", 0, cleanup="compact")
 BROADCAST_COMMAND = Topic("broadcast.command.v1", "broadcast", 30)
 CAMPAIGN = Topic("broadcast.campaign.v1", "broadcast", 400, log=True)
@@ -113,6 +114,7 @@ TOPICS = (
     RECEIPT,
     INBOUND_MESSAGE,
     OPT_OUT,
+    RESTORATION,
     SUBSCRIPTION,
     BROADCAST_COMMAND,
     CAMPAIGN,

@@ -56,6 +56,7 @@ _EVENTS: dict[topics.Topic, type[Message]] = {
     topics.RECEIPT: broadcast.Receipt,
     topics.INBOUND_MESSAGE: broadcast.InboundMessage,
     topics.OPT_OUT: broadcast.OptOut,
+    topics.RESTORATION: broadcast.Restoration,
     topics.SUBSCRIPTION: audiences.Subscription,
     topics.BROADCAST_COMMAND: broadcast.BroadcastCommand,
     topics.CAMPAIGN: campaigns.CampaignDecision,

@@ -126,7 +126,12 @@ def keys(room: str, kind: str) -> set[str]:
 
 def test_after_every_topic_that_a_room_writes_somebody_crashes() -> None:
     for room in ROOMS:
-        own = [topic for topic in topics.TOPICS if topic.owner == room]
+        # A restore is said by the `mawja` command, while its owner is stopped.
+        own = [
+            topic
+            for topic in topics.TOPICS
+            if topic.owner == room and topic is not topics.RESTORATION
+        ]
         assert keys(room, RECORD) == {topic.name for topic in own}
         assert keys(room, MARK) == {topic.name for topic in own if topic.log}
 

@@ -13,7 +13,7 @@ from services.dedup.incidents import worker as incidents
 from services.intake import inbound
 from services.outreach import worker as outreach
 from services.outreach.proposals import worker as proposals
-from services.runtime.topics import BY_NAME, DEAD_LETTERS, TOPICS
+from services.runtime.topics import BY_NAME, DEAD_LETTERS, RESTORATION, TOPICS
 from services.tools import manifests
 from services.tools.manifests import ROOT, kafka_users, made
 from tests.kubernetes import COMPONENTS, Resource, resources
@@ -58,13 +58,13 @@ def allowed(user: Resource, operation: str, kind: str) -> set[tuple[str, str]]:
     }
 
 
-def test_only_its_owner_writes_a_topic_and_the_operator_dead_letters() -> None:
+def test_only_its_owner_writes_a_topic_and_the_operator_what_people_append() -> None:
     writers: dict[str, set[str]] = {name: set() for name in BY_NAME}
     for user in kafka_users():
         for name, pattern in allowed(user, "Write", "topic"):
             assert pattern == "literal"
             writers[name].add(user["metadata"]["name"])
-    letters = {topic.name for topic in DEAD_LETTERS.values()}
+    letters = {topic.name for topic in (*DEAD_LETTERS.values(), RESTORATION)}
     for topic in TOPICS:
         operator = {"kafka-operator"} if topic.name in letters else set()
         assert writers[topic.name] == {f"kafka-{topic.owner}"} | operator

@@ -120,6 +120,7 @@ def test_no_number_or_text_leaves_unsealed_in_an_event() -> None:
         # Played to whoever dials.
         "mawja.outreach.v1.AnnouncementText.text",
         "mawja.outreach.v1.PlaybookSwitch.reason",
+        "mawja.broadcast.v1.Restoration.reason",
         "mawja.outreach.v1.ProposalDeed.reason",
         "mawja.outreach.v1.ProposalEdit.name",
         "mawja.outreach.v1.Suggestion.name",

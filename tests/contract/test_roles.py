@@ -205,6 +205,8 @@ DEED_MATRIX = {
     "campaign export --numbers": ".....xx..",
     "dlq show --unmask": ".....xx..",
     "dlq replay": "......x..",
+    "restored declare": "......x..",
+    "restored resume": "...x..x..",
 }
 
 

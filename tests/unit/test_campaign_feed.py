@@ -335,3 +335,56 @@ def test_who_opted_out_is_not_among_those_held_back(office: Office) -> None:
     office.books.opted_out.add(person)
     assert office.give(office.feed(), office.recipient())
     assert office.end().reason == "opt-out"
+
+
+def restored_after(office: Office) -> None:
+    """Kafka was restored a second after the campaign was made, and somebody has resumed."""
+    office.campaign.made.done_ms = office.now - 1_000
+    said = events_pb2.Restoration(restoration_id="r", declared_ms=office.now, resumed_ms=office.now)
+    office.books.restorations.take(said.SerializeToString())
+
+
+def test_who_may_have_got_it_before_a_restore_is_unknown_and_not_given(office: Office) -> None:
+    restored_after(office)
+    feed = office.feed()
+    assert office.give(feed, office.recipient())
+    assert not list(office.books.lanes)
+    assert [one.state for one in office.decided.changes] == [messages.CLAIMED, messages.UNKNOWN]
+    assert (office.end().reason, office.end().carrier, office.end().attempt) == (
+        "restored",
+        "one",
+        1,
+    )
+    # Met again, as by a walk that begins anew.
+    assert not office.give(office.feed(), office.recipient())
+
+
+def test_a_campaign_that_was_made_after_the_restore_goes_out(office: Office) -> None:
+    restored_after(office)
+    office.campaign.made.done_ms = office.now
+    assert office.give(office.feed(), office.recipient())
+    assert len(list(office.books.lanes)) == 1
+
+
+def test_unknown_is_sent_once_more_by_a_decision_after_the_restore_only(office: Office) -> None:
+    restored_after(office)
+    assert office.give(office.feed(), office.recipient())
+    message = office.books.messages.get(office.end().message_id)
+    assert message is not None
+    office.books.messages.written(message, message.latest, office.now - 10, 7)
+    # The log lost what became of this decision.
+    office.campaign.resends.add(by=CampaignDeed(done_ms=office.now - 5))
+    assert not office.give(office.feed(), office.recipient())
+    assert not list(office.books.lanes)
+    office.campaign.resends.add(by=CampaignDeed(done_ms=office.now + 5))
+    assert office.give(office.feed(), office.recipient())
+    assert len(list(office.books.lanes)) == 1
+
+
+def test_a_correction_counts_from_the_recall(office: Office) -> None:
+    restored_after(office)
+    assert office.give(office.feed(), office.recipient())
+    office.campaign.state = life.RECALLED
+    office.campaign.ended.done_ms = office.now + 1
+    assert office.give(office.feed(correction=True), office.recipient())
+    assert len(list(office.books.lanes)) == 1

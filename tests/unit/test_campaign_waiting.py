@@ -100,6 +100,18 @@ def test_it_tells_of_rules_that_hold_back_and_of_a_file_that_is_gone() -> None:
     assert "bring the file again" in waits(campaign, seen=seen)
 
 
+def test_after_a_restore_it_waits_for_somebody_to_resume_before_all_else() -> None:
+    campaign = Office().running().campaign
+    of = [
+        CampaignWait(campaign_id=campaign.campaign_id, deferred=5),
+        CampaignWait(campaign_id=campaign.campaign_id, restored=True),
+    ]
+    seen = waiting.now(campaign, {}, [Standing(told_ms=NOW, campaigns=of)], NOW)
+    assert waits(campaign, seen=seen) == waiting.RESTORED
+    other = waiting.now(Campaign(campaign_id="x"), {}, [Standing(told_ms=NOW, campaigns=of)], NOW)
+    assert not other.restored
+
+
 def test_once_nothing_of_it_is_sent_it_waits_for_nothing() -> None:
     office = Office().running()
     carriers = [CarrierWait(carrier="one", why="away")]

@@ -81,7 +81,7 @@ def test_whatever_the_services_state_has_words() -> None:
         *(reason_of(error) for error in SendError),
         *(one.value.replace("_", "-") for one in UnknownReason),
         *(one.value for one in Reason),
-        "takeover", "no-receipt", "erased", "no-route", "synthetic-number", "landline",
+        "takeover", "no-receipt", "restored", "erased", "no-route", "synthetic-number", "landline",
         "invalid-number", "field-missing", "text-not-sendable",
         "campaign-held", "no-text", "damaged",
     }  # fmt: skip

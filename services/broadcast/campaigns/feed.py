@@ -113,6 +113,12 @@ class Giving:
         queued = feed.people.message(name, recipient, judged, now_ms)
         queued.resend = once_more
         reason = judged.reason
+        if not reason and not judged.held and self._may_be_sent(feed, once_more):
+            if once_more:
+                # It is unknown already, and stays so.
+                return None
+            books.doubt(queued, judged.carrier)
+            return queued
         if not reason:
             verdict = self._verdict(feed, name, recipient, judged, now_ms)
             if isinstance(verdict, Defer):
@@ -173,6 +179,15 @@ class Giving:
         number = len(resends)
         about = self._books.messages.resendable(name, number, resends[-1].by.done_ms)
         return number if about else 0
+
+    def _may_be_sent(self, feed: Feed, once_more: int) -> bool:
+        """Whether what a restored Kafka has lost may have been that a recipient got it: of the
+        campaign since it was made, of its correction since the recall, or since the decision."""
+        campaign = feed.campaign
+        since = campaign.ended if feed.correction else campaign.made
+        if once_more:
+            since = campaign.resends[-1].by
+        return self._books.restorations.before(since.done_ms)
 
     def _verdict(
         self, feed: Feed, name: str, recipient: Recipient, judged: Judged, now_ms: int

@@ -171,6 +171,9 @@ class Part:
         for name, put_off in self._put_off.items():
             if put_off.gone:
                 yield CampaignWait(campaign_id=name, gone=True)
+        if self._books.restorations.paused:
+            for name in self._open:
+                yield CampaignWait(campaign_id=name, restored=True)
         for (name, _), feed in self._feeds.items():
             # Whose carrier is away waits for that one, as it says itself.
             deferred = len(feed.deferred) - feed.no_place

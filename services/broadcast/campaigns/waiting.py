@@ -20,6 +20,9 @@ from services.broadcast.campaigns.life import (
 
 FRESH_MS = 5_000
 """What a process told longer ago counts for nothing: it may be gone."""
+RESTORED = (
+    "Kafka was restored from a backup, and nothing is sent until somebody resumes: `mawja restored`"
+)
 _WHY = {
     "away": "not connected",
     "throttled": "throttled",
@@ -39,6 +42,7 @@ class Now:
     gone: bool = False
     deferred: int = 0
     until_ms: int = 0
+    restored: bool = False
 
 
 def now(
@@ -68,6 +72,7 @@ def now(
         gone=any(one.gone for one in mine),
         deferred=sum(one.deferred for one in mine),
         until_ms=min(until, default=0),
+        restored=any(one.restored for one in mine),
     )
 
 
@@ -94,6 +99,8 @@ def waits(campaign: Campaign, seen: Now, terms: bytes, now_ms: int) -> str:
         return f"it begins in {_lasting(plan.starts_ms - now_ms)}"
     if campaign.state not in (RUNNING, RECALLED) or campaign.corrected_ms:
         return ""
+    if seen.restored:
+        return RESTORED
     told = [_carrier(one) for one in seen.carriers if one.why in _SAID]
     if campaign.state == RUNNING and campaign.HasField("slowed"):
         told.insert(0, f"slowed: {campaign.slowed.reason}")

@@ -83,6 +83,7 @@ REASONS: Mapping[str, str] = {
     "claim-too-old": N_("its time at the carrier had passed"),
     "synthetic-number": N_("synthetic and real numbers are not mixed"),
     "no-receipt": N_("no receipt came"),
+    "restored": N_("the log was restored from a backup: it may have been sent"),
     "number-missing": N_("no number in the row"),
     "total": N_("a total, not a person"),
     "digits-lost": N_("digits lost in a spreadsheet"),

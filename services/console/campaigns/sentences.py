@@ -44,6 +44,10 @@ ALWAYS = (
     N_("must have no placeholders: what they make of it is known with the recipients"),
     N_("how many are unknown by now can't be told: Redis does not answer"),
     N_("some of its recipients cannot be read any more: bring the file again"),
+    N_(
+        "Kafka was restored from a backup, and nothing is sent until somebody resumes: `mawja "
+        "restored`"
+    ),
     N_("it is a draft: rehearse it"),
     N_("its rehearsal is under way"),
     N_("it waits for somebody's approval who did not write it"),

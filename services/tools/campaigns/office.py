@@ -13,6 +13,7 @@ from mawja.broadcast.v1 import (
     audiences_pb2_grpc,
     campaigns_pb2,
     campaigns_pb2_grpc,
+    service_pb2_grpc,
 )
 from mawja.broadcast.v1.alerts_pb2 import (
     ExportAlertRequest,
@@ -40,6 +41,11 @@ from mawja.broadcast.v1.campaigns_pb2 import (
     UploadAudienceStart,
     WatchCampaignResponse,
 )
+from mawja.broadcast.v1.service_pb2 import (
+    ImportOptOutsRequest,
+    ImportOptOutsResponse,
+    ImportOptOutsStart,
+)
 
 from services.runtime import channels
 from services.runtime.errors import Away, ConfigError, NotFound
@@ -55,6 +61,8 @@ _ASK_S = 20.0
 _UPLOAD_S = 1800.0
 _UPLOADS = 3
 _PAGE = 200
+_CHUNK = 64 * 1024
+"""Most bytes of a piece of a file of opt-outs."""
 
 
 class Office:
@@ -69,6 +77,7 @@ class Office:
         self._stub: Any = campaigns_pb2_grpc.CampaignServiceStub(self._channel)
         self._alerts: Any = alerts_pb2_grpc.AlertServiceStub(self._channel)
         self._audiences: Any = audiences_pb2_grpc.AudienceServiceStub(self._channel)
+        self._messages: Any = service_pb2_grpc.BroadcastServiceStub(self._channel)
 
     def close(self) -> None:
         """Hangs up."""
@@ -102,6 +111,19 @@ class Office:
             "ImportSubscribers", requests(), _UPLOAD_S, stub=self._audiences
         )
         return taken
+
+    def opt_out(self, start: ImportOptOutsStart, pieces: Pieces) -> Iterator[ImportOptOutsResponse]:
+        """Brings a file of people who want no messages, and tells how far it is. To bring it again
+        changes nothing."""
+        start.request_id = _request_id()
+
+        def requests() -> Iterator[ImportOptOutsRequest]:
+            yield ImportOptOutsRequest(start=start)
+            for data in pieces.data():
+                for at in range(0, len(data), _CHUNK):
+                    yield ImportOptOutsRequest(chunk=data[at : at + _CHUNK])
+
+        yield from self._stream(self._messages.ImportOptOuts, requests())
 
     def audience(self, audience_id: str) -> AudienceFile:
         """What is known of an uploaded file."""

@@ -2739,6 +2739,7 @@ class CampaignWait(_message.Message):
     GONE_FIELD_NUMBER: _builtins.int
     DEFERRED_FIELD_NUMBER: _builtins.int
     UNTIL_MS_FIELD_NUMBER: _builtins.int
+    RESTORED_FIELD_NUMBER: _builtins.int
     campaign_id: _builtins.str
     """UUID."""
     gone: _builtins.bool
@@ -2747,6 +2748,8 @@ class CampaignWait(_message.Message):
     """Recipients that the rules hold back for now."""
     until_ms: _builtins.int
     """Until when the first of them: Unix time in milliseconds."""
+    restored: _builtins.bool
+    """Kafka was restored from a backup, and nobody has resumed sending."""
     def __init__(
         self,
         *,
@@ -2754,10 +2757,11 @@ class CampaignWait(_message.Message):
         gone: _builtins.bool = ...,
         deferred: _builtins.int = ...,
         until_ms: _builtins.int = ...,
+        restored: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "deferred", b"deferred", "gone", b"gone", "until_ms", b"until_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign_id", b"campaign_id", "deferred", b"deferred", "gone", b"gone", "restored", b"restored", "until_ms", b"until_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

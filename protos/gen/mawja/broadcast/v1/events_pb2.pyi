@@ -647,6 +647,59 @@ class OptOut(_message.Message):
 Global___OptOut: _TypeAlias = OptOut  # noqa: Y015
 
 @_typing.final
+class Restoration(_message.Message):
+    """Topic broadcast.restoration.v1, compacted, keyed by restoration_id, one in each partition: Kafka was
+    restored from a backup. The `mawja` command appends it while broadcast is stopped, and once more when
+    somebody resumes sending. The last record of a restoration holds.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESTORATION_ID_FIELD_NUMBER: _builtins.int
+    BACKUP_MS_FIELD_NUMBER: _builtins.int
+    DECLARED_MS_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RESUMED_MS_FIELD_NUMBER: _builtins.int
+    RESUMED_BY_FIELD_NUMBER: _builtins.int
+    RESUMED_REASON_FIELD_NUMBER: _builtins.int
+    restoration_id: _builtins.str
+    """UUID, derived from the time of the backup."""
+    backup_ms: _builtins.int
+    """As of when the backup is: Unix time in milliseconds. What came later is lost."""
+    declared_ms: _builtins.int
+    """When it was said: Unix time in milliseconds. What was asked for before may have been sent already."""
+    subject: _builtins.str
+    """Who said it: a token subject."""
+    reason: _builtins.str
+    """Why it was restored."""
+    resumed_ms: _builtins.int
+    """When sending was resumed: Unix time in milliseconds; 0 while it is paused."""
+    resumed_by: _builtins.str
+    """Who resumed it: a token subject."""
+    resumed_reason: _builtins.str
+    """Why it may go on."""
+    def __init__(
+        self,
+        *,
+        restoration_id: _builtins.str = ...,
+        backup_ms: _builtins.int = ...,
+        declared_ms: _builtins.int = ...,
+        subject: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        resumed_ms: _builtins.int = ...,
+        resumed_by: _builtins.str = ...,
+        resumed_reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_ms", b"backup_ms", "declared_ms", b"declared_ms", "reason", b"reason", "restoration_id", b"restoration_id", "resumed_by", b"resumed_by", "resumed_ms", b"resumed_ms", "resumed_reason", b"resumed_reason", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Restoration: _TypeAlias = Restoration  # noqa: Y015
+
+@_typing.final
 class BroadcastCommand(_message.Message):
     """Topic broadcast.command.v1: what people ask broadcast to do; the owner of the partition applies it."""
 
