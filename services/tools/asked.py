@@ -38,10 +38,8 @@ from services.runtime.errors import (
 from services.runtime.identity import Role, Unauthenticated
 from services.runtime.rpc import bearer
 from services.tools.local import home_folder
-from services.tools.told import told
+from services.tools.told import told, told_if_away
 
-AWAY = 3
-"""Exit code when the service did not answer: what was asked may be asked again."""
 # What gRPC itself says when there is nobody, or nobody any more; services say whole sentences.
 _BROKEN_OFF = re.compile("(?i)connect|socket closed|stream removed|goaway|recvmsg")
 _ASK_S = 20.0
@@ -135,14 +133,12 @@ class Service:
 @contextlib.contextmanager
 def ended(look: str) -> Iterator[None]:
     """How a command ends that can't go on: what a person can mend, and that the service is away,
-    end it with a line, exit codes 1 and `AWAY`; Ctrl-C with 130. `look`: the command that shows
-    what was done."""
+    end it with a line, exit codes 1 and `AWAY` (of `told`); Ctrl-C with 130. `look`: the command
+    that shows what was done."""
     with told():
         try:
-            yield
-        except Away as error:
-            print(f"mawja: {error}", file=sys.stderr)
-            raise typer.Exit(AWAY) from None
+            with told_if_away():
+                yield
         except KeyboardInterrupt:
             print(
                 f"mawja: interrupted; what was asked for may be done: see `{look}`",

@@ -24,7 +24,7 @@ from services.runtime.config import Settings
 from services.runtime.identity import Role
 from services.runtime.own import LogReader
 from services.tools.__main__ import app
-from services.tools.asked import AWAY
+from services.tools.told import AWAY
 from tests.callbacks_rig import RULES, Agent, owed, waiting
 from tests.outreach_rig import Dedup, deciding, logged, requested, until
 from tests.room_process import Room, room

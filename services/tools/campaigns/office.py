@@ -304,7 +304,7 @@ class Office:
 @contextlib.contextmanager
 def office(home: Path | None, broadcast: str, token: str, subject: str) -> Iterator[Office]:
     """Opens the service for who asks. What a person can mend, and that the service is away, end the
-    command with a line: exit codes 1 and `asked.AWAY`; Ctrl-C with 130."""
+    command with a line: exit codes 1 and `told.AWAY`; Ctrl-C with 130."""
     with ended(LOOK):
         target, keys = place(home, broadcast, "broadcast")
         opened = Office(target, shown(token, subject, keys, Role.COORDINATOR))
