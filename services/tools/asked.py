@@ -10,9 +10,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import grpc
 import jwt
@@ -128,6 +128,32 @@ class Service:
             return getattr(self._stub, method)(request, metadata=self._metadata, timeout=_ASK_S)
         except grpc.RpcError as error:
             raise error_of(error, self._room, self._target) from None
+
+
+class _HangsUp(Protocol):
+    def close(self) -> None: ...
+
+
+_Asked = TypeVar("_Asked", bound=_HangsUp)
+
+
+@contextlib.contextmanager
+def opened(
+    made: Callable[[str, str], _Asked],
+    room: str,
+    role: Role,
+    look: str,
+    home: Path | None,
+    address: str,
+    token: str,
+    subject: str,
+) -> Iterator[_Asked]:
+    """A room's service for who asks, as `made` makes it of target and token, until the command is
+    done; what ends it early ends it like `ended(look)`."""
+    with ended(look):
+        target, keys = place(home, address, room)
+        with contextlib.closing(made(target, shown(token, subject, keys, role))) as service:
+            yield service
 
 
 @contextlib.contextmanager

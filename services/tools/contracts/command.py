@@ -30,6 +30,7 @@ from services.runtime.scan import Scan
 from services.runtime.topics import CALL_DECISION
 from services.tools.asked import Service, ended, place, shown
 from services.tools.contracts.settling import Settlement, words
+from services.tools.options import AsCoordinator, AsJson, Token
 from services.tools.screen import console, show_answer
 from services.tools.told import told, told_if_away
 from services.tools.where import Home
@@ -88,14 +89,9 @@ def check(
 @app.command()
 def state(
     drill: Annotated[bool, typer.Option("--drill", help="Queues of rehearsals.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    token: Annotated[
-        str,
-        typer.Option(envvar="MAWJA_TOKEN", help="Who you are; see `mawja token`."),
-    ] = "",
-    as_subject: Annotated[
-        str, typer.Option("--as", help="Who you are, in a local run: a coordinator so named.")
-    ] = "",
+    as_json: AsJson = False,
+    token: Token = "",
+    as_subject: AsCoordinator = "",
     wave: Annotated[
         str, typer.Option(envvar="MAWJA_WAVE", help="Where wave listens (host:port).")
     ] = "",

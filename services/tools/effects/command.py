@@ -8,10 +8,11 @@ import typer
 from services.runtime.clock import now_ms
 from services.runtime.errors import ConfigError, NotInState
 from services.runtime.spans import span_ms
-from services.tools.campaigns.app import AsJson, Name, show, show_json
+from services.tools.campaigns.app import Name, show, show_json
 from services.tools.campaigns.words import said
 from services.tools.effects.measuring import Effect, Measuring, Part
 from services.tools.effects.reading import read
+from services.tools.options import AsJson
 from services.tools.told import told, told_if_away
 from services.tools.where import Home
 
