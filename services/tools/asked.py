@@ -27,32 +27,21 @@ from services.runtime import channels
 from services.runtime.errors import (
     Away,
     ConfigError,
-    Conflict,
-    Forbidden,
     Invalid,
     MawjaError,
-    NotFound,
-    NotInState,
     Violation,
 )
 from services.runtime.identity import Role, Unauthenticated
 from services.runtime.rpc import bearer
+from services.runtime.status import kind_of
 from services.tools.local import home_folder
 from services.tools.told import told, told_if_away
 
 # What gRPC itself says when there is nobody, or nobody any more; services say whole sentences.
 _BROKEN_OFF = re.compile("(?i)connect|socket closed|stream removed|goaway|recvmsg")
 _ASK_S = 20.0
-_KINDS: dict[grpc.StatusCode, type[MawjaError]] = {
-    grpc.StatusCode.NOT_FOUND: NotFound,
-    grpc.StatusCode.FAILED_PRECONDITION: NotInState,
-    grpc.StatusCode.PERMISSION_DENIED: Forbidden,
-    grpc.StatusCode.ALREADY_EXISTS: Conflict,
-    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
-    grpc.StatusCode.UNAVAILABLE: Away,
-    grpc.StatusCode.DEADLINE_EXCEEDED: Away,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: Away,
-}
+# Neither says that it was not done, or never can be.
+_LATER = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 
 def place(home: Path | None, address: str, room: str) -> tuple[str, Path]:
@@ -103,7 +92,7 @@ def error_of(error: Any, room: str, target: str) -> MawjaError:
         return Away(f"{room} at {target} does not answer; try again when it is up")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         details = f"{room} took too long to answer; look whether it was done, and try again"
-    return _KINDS.get(code, MawjaError)(details)
+    return (Away if code in _LATER else kind_of(code.value[0], MawjaError))(details)
 
 
 class Service:
