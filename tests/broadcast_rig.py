@@ -165,8 +165,8 @@ class Outreach:
             requested_ms=now,
             expires_ms=now + valid_ms,
             accepted_ms=now,
-            sealed_number=self._keyring.seal("number", number, now),
-            sealed_text=self._keyring.seal("text", text, now),
+            sealed_number=self._keyring.seal("number", number, now, person),
+            sealed_text=self._keyring.seal("text", text, now, person),
         )
         partition = topics.partition_of(person, PARTITIONS)
         self._producer.send(

@@ -43,20 +43,23 @@ class Intake:
         self._partitions = settings.partitions
         self.keyring = Keyring(settings.keys)
 
+    def _person(self, number: str) -> bytes:
+        return self.keyring.person(number) if number else b""
+
     def contact(self, name: str, number: str = "", text: str = "", **given: Any) -> bytes:
         now = clock.now_ms()
         fields: dict[str, Any] = {
             "contact_id": ids.contact_id("test", name),
             "source": "test",
-            "person": self.keyring.person(number) if number else b"",
+            "person": self._person(number),
             "channel": common_pb2.CHANNEL_VOICE,
             "line": "109",
             "agency": HEALTH,
             "drill": True,
             "event_ms": now,
             "accepted_ms": now,
-            "sealed_number": self.keyring.seal("number", number, now),
-            "sealed_text": self.keyring.seal("text", text, now),
+            "sealed_number": self.keyring.seal("number", number, now, self._person(number)),
+            "sealed_text": self.keyring.seal("text", text, now, self._person(number)),
             **given,
         }
         return intake_pb2.ContactAccepted(**fields).SerializeToString()

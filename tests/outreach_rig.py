@@ -21,7 +21,7 @@ from services.runtime.identity import Role, issue
 from services.runtime.own import Entry, Epochs, LogReader, OwnedLog, Record, admitted
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer
-from services.runtime.topics import CALLBACK, CASE, MESSAGE_REQUESTED, Topic
+from services.runtime.topics import CALLBACK, MESSAGE_REQUESTED, Topic
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Dedup:
     def case(self, name: str, *, channel: int, language: str = "ar", agency: str = "moh") -> Case:
         self.people += 1
         number = f"+99950{self.people:07d}"
-        now = clock.now_ms()
+        person, now = self.keyring.person(number), clock.now_ms()
         case_id = ids.case_id(name)
         return Case(
             self,
@@ -44,7 +44,7 @@ class Dedup:
             dedup.Case(
                 case_id=case_id,
                 case_number=ids.case_number(case_id),
-                person=self.keyring.person(number),
+                person=person,
                 state=dedup.CASE_STATE_OPEN,
                 first_arrival_ms=now - 60_000,
                 last_contact_ms=now - 60_000,
@@ -55,26 +55,12 @@ class Dedup:
                 language=language,
                 drill=True,
                 accepted_ms=now,
-                sealed_number=self.keyring.seal("number", number, now),
+                sealed_number=self.keyring.seal("number", number, now, person),
             ),
         )
 
     def log(self, person: bytes) -> OwnedLog:
         return self.logs[topics.partition_of(person, len(self.logs))]
-
-
-@asynccontextmanager
-async def deciding(settings: Settings) -> AsyncIterator[Dedup]:
-    """Dedup, as the owner of its log."""
-    producer, reader = Producer(settings.kafka, "test-dedup"), LogReader(settings.kafka, "dedup")
-    await producer.start()
-    try:
-        logs = [OwnedLog(producer, reader, CASE, p) for p in range(settings.partitions)]
-        for log in logs:
-            await log.acquire("test-dedup")
-        yield Dedup(producer, Keyring(settings.keys), logs)
-    finally:
-        await producer.stop()
 
 
 @dataclass

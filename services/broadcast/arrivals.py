@@ -137,12 +137,14 @@ class Arrivals:
             opt_out=stop,
             received_ms=now,
             drill=self._declared == "test",
-            sealed_number=self._keyring.seal("number", message.sender, now),
-            sealed_text=self._keyring.seal("text", message.text or "", now),
-            part=self._part(message, now),
+            sealed_number=self._keyring.seal("number", message.sender, now, person),
+            sealed_text=self._keyring.seal("text", message.text or "", now, person),
+            part=self._part(message, person, now),
         ).SerializeToString()
 
-    def _part(self, message: InboundMessage, now: int) -> events_pb2.MessagePart | None:
+    def _part(
+        self, message: InboundMessage, person: bytes, now: int
+    ) -> events_pb2.MessagePart | None:
         place, coded = _place(message), message.coded
         if place is None:
             return None
@@ -153,7 +155,7 @@ class Arrivals:
             coding=coded.coding,
             locking=coded.shift.locking,
             single=coded.shift.single,
-            sealed_octets=self._keyring.seal("octets", coded.octets.decode("latin-1"), now),
+            sealed_octets=self._keyring.seal("octets", coded.octets.decode("latin-1"), now, person),
         )
 
     async def _publish(self, records: Sequence[tuple[Topic, bytes, bytes]]) -> None:

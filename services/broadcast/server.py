@@ -87,8 +87,8 @@ class BroadcastServicer(service_pb2_grpc.BroadcastServiceServicer):
                 drill=request.drill,
                 requested_ms=now,
                 expires_ms=now + (request.valid_for_ms or DEFAULT_VALID_MS),
-                sealed_number=self._keyring.seal("number", request.number, now),
-                sealed_text=self._keyring.seal("text", request.text, now),
+                sealed_number=self._keyring.seal("number", request.number, now, person),
+                sealed_text=self._keyring.seal("text", request.text, now, person),
                 request_hash=request_hash,
             ),
         )

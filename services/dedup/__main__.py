@@ -5,6 +5,7 @@ from functools import partial
 from mawja.dedup.v1 import service_pb2_grpc
 
 from services.dedup import catalogue, data, languages, learnt, views
+from services.dedup.erasing import Erasing
 from services.dedup.incidents import wiring
 from services.dedup.incidents.server import IncidentServicer
 from services.dedup.questions import Questions
@@ -67,7 +68,13 @@ async def build(service: Service) -> None:
     changes = Tail(settings, CASE, f"{service.replica}-watch", decision_of)
     service.tasks.append(changes.run)
     servicer = IncidentServicer(
-        view, replies, service.producer, service.keyring, changes, services
+        view,
+        replies,
+        service.producer,
+        service.keyring,
+        changes,
+        services,
+        Erasing(service.erasures, service.producer, settings.partitions),
     ).watch_incidents(incidents.view, incidents.changes)
     service_pb2_grpc.add_DedupServiceServicer_to_server(servicer, service.server)
     service.ready.append(view.whole)

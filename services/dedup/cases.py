@@ -25,6 +25,7 @@ from services.dedup.reversing import Reversing
 from services.dedup.signs import unpack
 from services.dedup.tally import Row, Tallies
 from services.dedup.trees import Trees
+from services.runtime.erased import ErasedPersons
 
 Decision = events_pb2.CaseDecision
 _CHANGES_NOTHING = (
@@ -36,13 +37,14 @@ _CHANGES_NOTHING = (
 
 class Cases:
     """The state of one partition. `shared`: hashes of numbers that are known to be shared.
-    Without `trees` texts are compared by their words alone."""
+    Without `trees` texts are compared by their words alone. `erased`: who was erased until when."""
 
     def __init__(
         self,
         rules: Rules,
         shared: frozenset[bytes] = frozenset(),
         trees: Trees | None = None,
+        erased: ErasedPersons | None = None,
     ) -> None:
         self.rules = rules
         self.contacts = Contacts()
@@ -55,7 +57,7 @@ class Cases:
         """Whether the last decision changed where its case is listed: state, agency, place."""
         self.notes: dict[int, list[bytes]] = {}
         """Sealed notes by case."""
-        self.known = Known()
+        self.known = Known(erased)
         self.calls = Calls(rules, self.contacts, self.tallies)
         self.memory = Memory(rules.command_memory)
         self._reversing = Reversing(self.known, self.contacts, self.calls, self.tallies, self.notes)

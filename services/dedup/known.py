@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from services.dedup import words
 from services.dedup.case import Case
 from services.dedup.signs import NONE, CaseSigns, Signs, unpack_case
+from services.runtime.erased import ErasedPersons
 
 # A person's cases that a contact is held against, the latest first.
 _CANDIDATES = 32
@@ -26,7 +27,8 @@ def uuid_of(key: bytes) -> str:
 class Known:
     """The cases by number, in the order in which they were opened; kept serialised."""
 
-    def __init__(self) -> None:
+    def __init__(self, erased: ErasedPersons | None = None) -> None:
+        self._erased = ErasedPersons() if erased is None else erased
         self.shapes: list[bytes] = []
         """The words of each case's contacts, packed."""
         self.signs: list[bytes] = []
@@ -93,8 +95,17 @@ class Known:
         self.shapes[number], self.signs[number] = self.shapes[source], self.signs[source]
 
     def candidates(self, person: bytes) -> list[int]:
-        """The latest cases of a person; none of somebody who can't be known."""
+        """The latest cases of a person; none of somebody who can't be known, and none from before
+        the person was erased: who reaches out again begins anew."""
         cases = self.of_person.get(person) if person else None
         if cases is None:
             return []
-        return [cases] if isinstance(cases, int) else cases[-_CANDIDATES:]
+        latest = [cases] if isinstance(cases, int) else cases[-_CANDIDATES:]
+        if person not in self._erased:
+            return latest
+        return [number for number in latest if not self._gone(number)]
+
+    def _gone(self, number: int) -> bool:
+        """Whether the person of a case, or of the one that it was merged into, was erased since."""
+        case = Case.FromString(self._cases[self.stays(number)])
+        return self._erased.gone(case.sealed_number)

@@ -14,6 +14,7 @@ from mawja.dedup.v1 import events_pb2, service_pb2, service_pb2_grpc
 from services.dedup import views
 from services.dedup.case import Case
 from services.dedup.catalogue import Agency, Catalogue, Service
+from services.dedup.erasing import Erasing
 from services.dedup.known import key_of, uuid_of
 from services.runtime import ids, rpc
 from services.runtime.clock import now_ms
@@ -61,12 +62,14 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         keyring: Keyring,
         changes: Tail[events_pb2.CaseDecision],
         catalogue: Catalogue,
+        erasing: Erasing,
     ) -> None:
         self._view = view
         self._replies = replies
         self._producer = producer
         self._keyring = keyring
         self._changes = changes
+        self._erasing = erasing
         self._agency_of = catalogue.agency_of
         self._catalogue = {one: _agency_shown(it) for one, it in catalogue.agencies.items()}
 
@@ -174,19 +177,21 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         self, request: service_pb2.ReopenCaseRequest, context: "Context"
     ) -> service_pb2.ReopenCaseResponse:
         """Opens a resolved case again."""
-        sealed = self._keyring.seal("reason", request.reason, now_ms())
+        found = await self._find(request.case_id)
+        sealed = self._sealed("reason", request.reason, found)
         command = events_pb2.CaseCommand(reopen=events_pb2.Reopen(sealed_reason=sealed))
-        case = await self._command("ReopenCase", request.case_id, request.request_id, command)
-        return service_pb2.ReopenCaseResponse(case=case)
+        decision = await self._decided("ReopenCase", found, request.request_id, command)
+        return service_pb2.ReopenCaseResponse(case=_shown(decision.case))
 
     async def AddCaseNote(
         self, request: service_pb2.AddCaseNoteRequest, context: "Context"
     ) -> service_pb2.AddCaseNoteResponse:
         """Adds a note."""
-        sealed = self._keyring.seal("note", request.text, now_ms())
+        found = await self._find(request.case_id)
+        sealed = self._sealed("note", request.text, found)
         command = events_pb2.CaseCommand(add_note=events_pb2.AddNote(sealed_text=sealed))
-        case = await self._command("AddCaseNote", request.case_id, request.request_id, command)
-        return service_pb2.AddCaseNoteResponse(case=case)
+        decision = await self._decided("AddCaseNote", found, request.request_id, command)
+        return service_pb2.AddCaseNoteResponse(case=_shown(decision.case))
 
     async def RevealPerson(
         self, request: service_pb2.RevealPersonRequest, context: "Context"
@@ -201,6 +206,14 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
             raise NotInState("the person's number was erased") from None
         return service_pb2.RevealPersonResponse(number=number)
 
+    async def ErasePerson(
+        self, request: service_pb2.ErasePersonRequest, context: "Context"
+    ) -> service_pb2.ErasePersonResponse:
+        """The person is erased. Why stands in the audit before."""
+        person, subject = self._keyring.person(request.number), rpc.CALLER.get().subject
+        erased_ms = await self._erasing.erase(person, subject, request.request_id)
+        return service_pb2.ErasePersonResponse(erased_ms=erased_ms)
+
     async def MergeCases(
         self, request: service_pb2.MergeCasesRequest, context: "Context"
     ) -> service_pb2.MergeCasesResponse:
@@ -210,7 +223,7 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
             merge=events_pb2.Merge(
                 source=events_pb2.CaseRef(case_id=source.case.case_id, partition=source.partition),
                 partition=into.partition,
-                sealed_reason=self._keyring.seal("reason", request.reason, now_ms()),
+                sealed_reason=self._sealed("reason", request.reason, source),
                 seen=source.case,
             )
         )
@@ -223,16 +236,20 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         self, request: service_pb2.SplitCaseRequest, context: "Context"
     ) -> service_pb2.SplitCaseResponse:
         """Splits contacts off a case, or parts it from another person's."""
+        found = await self._find(request.case_id)
         command = events_pb2.CaseCommand(
             split=events_pb2.Split(
                 contact_ids=request.contact_ids,
-                sealed_reason=self._keyring.seal("reason", request.reason, now_ms()),
+                sealed_reason=self._sealed("reason", request.reason, found),
             )
         )
-        found = await self._find(request.case_id)
         decision = await self._decided("SplitCase", found, request.request_id, command)
         split = _shown(decision.other) if decision.HasField("other") else None
         return service_pb2.SplitCaseResponse(case=_shown(decision.case), split=split)
+
+    def _sealed(self, field: str, text: str, found: events_pb2.CaseView) -> bytes:
+        """What staff wrote of a case: it is erased with the person."""
+        return self._keyring.seal(field, text, now_ms(), found.case.person)
 
     async def _command(
         self, method: str, case_id: str, request_id: str, command: events_pb2.CaseCommand

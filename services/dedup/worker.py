@@ -73,7 +73,7 @@ class Dedup:
         teller: Teller,
         fail: Callable[[BaseException], None],
     ) -> None:
-        self.cases = Cases(rules, shared, trees)
+        self.cases = Cases(rules, shared, trees, keyring.erased)
         self._context = context
         self._partition = context.partition
         self._partitions = partitions

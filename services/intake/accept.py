@@ -98,10 +98,10 @@ def prepare(
         recorded=contact.recorded,
         event_ms=contact.event_ms,
         accepted_ms=now_ms,
-        sealed_number=seal("number", number, now_ms),
-        sealed_handle=seal("handle", contact.handle, now_ms),
-        sealed_text=seal("text", contact.text, now_ms),
-        sealed_place=seal("place", contact.place, now_ms),
+        sealed_number=seal("number", number, now_ms, person),
+        sealed_handle=seal("handle", contact.handle, now_ms, person),
+        sealed_text=seal("text", contact.text, now_ms, person),
+        sealed_place=seal("place", contact.place, now_ms, person),
         exercise=contact.exercise if contact.HasField("exercise") else None,
     )
     if contact.HasField("parts"):

@@ -111,6 +111,10 @@ class Callbacks:
         following = working.passed(self._by_id[callback_id], calling, now_ms)
         return None if following is None else _decided(following, None, now_ms)
 
+    def withdrawn(self, callback_id: str, now_ms: int) -> outreach.Callback:
+        """The callback after its person was erased."""
+        return _decided(working.withdrawn(self._by_id[callback_id], now_ms), None, now_ms)
+
     def _open(self, case_id: str) -> outreach.Callback | None:
         held = self._of_case.get(case_id)
         return held if held is not None and held.state in OPEN else None

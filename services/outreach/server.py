@@ -164,9 +164,9 @@ class OutreachServicer(ProposalRpcs, service_pb2_grpc.OutreachServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> service_pb2.CompleteCallbackResponse:
         """The call was made."""
-        note = self._keyring.seal("note", request.note, now_ms())
-        complete = commands_pb2.Complete(outcome=request.outcome, sealed_note=note)
         found = await self._claiming.get(request.callback_id)
+        note = self._keyring.seal("note", request.note, now_ms(), found.person)
+        complete = commands_pb2.Complete(outcome=request.outcome, sealed_note=note)
         exercise = work_of(found) == PRACTICE
         if exercise != request.HasField("answer"):
             rule = "is what you take an exercise for" if exercise else "is for exercises only"
@@ -236,7 +236,8 @@ class OutreachServicer(ProposalRpcs, service_pb2_grpc.OutreachServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> service_pb2.GiveUpCallbackResponse:
         """It is ended without a call."""
-        reason = self._keyring.seal("note", request.reason, now_ms())
+        found = await self._claiming.get(request.callback_id)
+        reason = self._keyring.seal("note", request.reason, now_ms(), found.person)
         command = commands_pb2.OutreachCommand(give_up=commands_pb2.GiveUp(sealed_note=reason))
         return service_pb2.GiveUpCallbackResponse(
             callback=await self._decided("GiveUpCallback", request, command)

@@ -23,6 +23,7 @@ from services.outreach.calling import Calling
 from services.outreach.decide import Draft, Messages, Position
 from services.outreach.decided import Decided, Traced, TracedMessage, TracedWatch
 from services.outreach.easing import ALWAYS, Easing
+from services.outreach.ending import Ending
 from services.outreach.minding import Minding
 from services.outreach.putting_off import of_asks
 from services.outreach.rules import Rule
@@ -85,6 +86,7 @@ class OutreachWork:
         self._unasked: list[dedup.CaseCommand] = []
         self._messages = Messages(knowledge, rules)
         self._callbacks = Callbacks()
+        self._ending = Ending(self._callbacks, keyring.erased)
         self._showing = Showing(context.partition)
         self._minding = Minding(context.partition, rules, self._messages, easing)
         # (when, id) of callbacks that time may change; what has changed since is found then.
@@ -245,6 +247,8 @@ class OutreachWork:
     def _passed(self) -> Decided:
         """What time asks for now."""
         decided, now = Decided(), self._clock()
+        for ended in self._ending.ended(now):
+            self._take(ended, None, decided)
         while self._waking and self._waking[0][0] <= now:
             _, callback_id = heapq.heappop(self._waking)
             callback = self._callbacks.passed(callback_id, self._calling, now)
@@ -257,6 +261,7 @@ class OutreachWork:
     def _take(self, callback: outreach.Callback, traceparent: str | None, decided: Decided) -> None:
         """A callback was decided on: it is remembered, shown, told and woken."""
         self._callbacks.take(callback)
+        self._ending.take(callback)
         decided.called.append((callback, traceparent))
         self._wake(callback)
         self._tell(callback, traceparent, decided)
@@ -280,7 +285,9 @@ class OutreachWork:
     def _request(self, drafts: Iterable[Draft], traceparent: str | None, decided: Decided) -> None:
         now = self._clock()
         for draft in drafts:
-            draft.request.sealed_text = self._keyring.seal("text", draft.text, now)
+            draft.request.sealed_text = self._keyring.seal(
+                "text", draft.text, now, draft.request.person
+            )
             self._messages.take(draft.request)
             decided.requested.append((draft.request, traceparent))
 

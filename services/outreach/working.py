@@ -32,7 +32,7 @@ NAMES: dict[Work, str] = {REAL: "real work", DRILL: "a drill", PRACTICE: "practi
 _LONGEST_AHEAD_MS = 7 * 86_400_000
 _WHY = {
     WITHDRAWN: "it was withdrawn: the person was answered, the case is resolved, or it became one "
-    "with another callback of the person",
+    "with another callback of the person, or the person was erased",
     COMPLETED: "the call was made already",
     GIVEN_UP: "it was given up already",
     LATER: "it waits for another time",
@@ -114,6 +114,15 @@ def passed(
     else:
         following.state = DUE
         following.lease_until_ms = following.not_before_ms = 0
+    return following
+
+
+def withdrawn(callback: events_pb2.Callback, now_ms: int) -> events_pb2.Callback:
+    """The callback after its person was erased: nobody can be called."""
+    following = _copy(callback)
+    following.state = WITHDRAWN
+    following.lease_until_ms = following.not_before_ms = 0
+    _settle(following, now_ms)
     return following
 
 

@@ -1,4 +1,4 @@
-"""Follows all of a log for who must know the whole of it: nothing is owned, nothing committed.
+"""Follows all of a topic for who must know the whole of it: nothing is owned, nothing committed.
 
 What was taken is behind the log by a moment, and by more when Kafka is away. `current` ends that
 doubt: it asks Kafka where the log ends and waits until all before that has been taken, so whoever
@@ -47,7 +47,7 @@ class Following:
 
     async def run(self) -> None:
         """Follows until Kafka fails: raises Away."""
-        epochs = Epochs()
+        epochs = Epochs() if self._topic.log else None
         try:
             async with (
                 reading(self._settings, self._topic, self._client_id) as (consumer, tps),
@@ -59,7 +59,7 @@ class Following:
                     wait_ms = 1_000 if self.whole else 50
                     for records in (await consumer.getmany(timeout_ms=wait_ms)).values():
                         for record in records:
-                            if counted(epochs, record):
+                            if epochs is None or counted(epochs, record):
                                 self._take(record)
                     self._taken = {tp: await consumer.position(tp) for tp in tps}
                     self.whole = self.whole or not self._behind(first)

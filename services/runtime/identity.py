@@ -78,6 +78,7 @@ ROLES: dict[str, frozenset[Role]] = {
         "/mawja.dedup.v1.DedupService/ResolveCase": {Role.AGENT, Role.COORDINATOR},
         "/mawja.dedup.v1.DedupService/ReopenCase": {Role.AGENT, Role.COORDINATOR},
         "/mawja.dedup.v1.DedupService/AddCaseNote": {Role.AGENT, Role.LIAISON, Role.COORDINATOR},
+        "/mawja.dedup.v1.DedupService/ErasePerson": {Role.ADMINISTRATOR},
         "/mawja.dedup.v1.DedupService/RevealPerson": {Role.AGENT, Role.COORDINATOR},
         "/mawja.dedup.v1.DedupService/MergeCases": {Role.AGENT, Role.COORDINATOR},
         "/mawja.dedup.v1.DedupService/SplitCase": {Role.AGENT, Role.COORDINATOR},

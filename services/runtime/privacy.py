@@ -6,9 +6,11 @@ A key ring is a folder:
     months/2026-11.key  32 bytes, hex: AES-256-GCM key of everything sealed in that month;
                         destroying it erases the month
 
-A sealed value is: 1 byte version, 2 bytes month (years since 2000 times 12 plus month, big-endian),
-12 bytes nonce, ciphertext and tag. The nonce is random (NIST SP 800-38D 8.2.2); the associated data
-is the field's name, so that a sealed number cannot be passed off as a text.
+A sealed value is: what it shows of itself (`sealed`: the month, and whose it is), 12 bytes nonce,
+ciphertext and tag. The nonce is random (NIST SP 800-38D 8.2.2); the associated data is the field's
+name, so that a sealed number cannot be passed off as a text, and of what is about a person what it
+shows, so that it cannot be passed off as another's. Every copy of it, wherever it is kept, is gone
+once the person was erased later than it was sealed.
 """
 
 import hashlib
@@ -20,19 +22,21 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from services.runtime import sealed
 from services.runtime.clock import monotonic_s
+from services.runtime.erased import ErasedPersons
 from services.runtime.errors import ConfigError, Poison
 
-_VERSION = 1
 _KEPT_S = 60.0
 """How long a month's key is used before its file is looked at again: it may be destroyed."""
-_HEADER = 3
 _NONCE = 12
-PERSON_BYTES = 16
+_TAG = 16
+PERSON_BYTES = sealed.PERSON_BYTES
 
 
 class Erased(Poison):
-    """The key of the value's month was destroyed: the value is gone, as intended."""
+    """The key of the value's month was destroyed, or the person it is about was erased: the value
+    is gone, as intended."""
 
 
 class _Missing(ConfigError):
@@ -40,12 +44,17 @@ class _Missing(ConfigError):
 
 
 class Keyring:
-    """Keys of one installation, read from a folder. Not thread-safe; cheap to make."""
+    """Keys of one installation, read from a folder. Not thread-safe; cheap to make.
+
+    `erased` is empty until somebody reads the list into it (`erasures`): services do before they
+    begin, commands before they open anything.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._person = _read_key(folder / "person.key")
         self._months: dict[int, tuple[AESGCM, float]] = {}
+        self.erased = ErasedPersons()
 
     def person(self, e164: str) -> bytes:
         """The keyed hash (16 bytes) of an E.164 number: HMAC-SHA-256, truncated."""
@@ -66,35 +75,41 @@ class Keyring:
         digest = hashlib.blake2b(word.encode(), digest_size=4, key=self._person).digest()
         return int.from_bytes(digest, "big")
 
-    def seal(self, field: str, text: str, at_ms: int) -> bytes:
-        """`text` sealed with the key of the month of `at_ms` (Unix ms). Empty text: empty bytes.
+    def seal(self, field: str, text: str, at_ms: int, person: bytes = b"") -> bytes:
+        """`text` sealed with the key of the month of `at_ms` (Unix ms: now). Empty text: empty
+        bytes. `person`: the keyed hash of whom it is about, with whom it is erased; empty when that
+        is nobody whose number we know.
 
         Raises ConfigError when there is no key for that month.
         """
         if not text:
             return b""
         month = _month_of(at_ms)
+        head = sealed.header(month, at_ms, person)
         nonce = os.urandom(_NONCE)
-        sealed = self._month(month).encrypt(nonce, text.encode(), field.encode())
-        return bytes((_VERSION,)) + month.to_bytes(2, "big") + nonce + sealed
+        return head + nonce + self._month(month).encrypt(nonce, text.encode(), _bound(head, field))
 
-    def unseal(self, field: str, sealed: bytes) -> str:
+    def unseal(self, field: str, value: bytes) -> str:
         """The text of a sealed value of `field`.
 
-        Raises Erased when its month's key was destroyed (at most a minute ago, it may still be
-        used), Poison when it is damaged, ConfigError when the key is there and cannot be read.
+        Raises Erased when the person was erased, or the month's key was destroyed (at most a minute
+        ago, it may still be used); Poison when it is damaged, ConfigError when the key is there and
+        cannot be read.
         """
-        if not sealed:
+        if not value:
             return ""
-        if sealed[0] != _VERSION or len(sealed) < _HEADER + _NONCE + 16:
+        head = sealed.header_of(value)
+        if not head or len(value) < len(head) + _NONCE + _TAG:
             raise Poison(f"{field}: not a sealed value")
+        if self.erased.gone(value):
+            raise Erased(f"{field}: the person was erased")
         try:
-            key = self._month(int.from_bytes(sealed[1:_HEADER], "big"))
+            key = self._month(sealed.month_of(head))
         except _Missing as error:
             raise Erased(f"{field}: the key of its month is gone") from error
-        nonce, body = sealed[_HEADER : _HEADER + _NONCE], sealed[_HEADER + _NONCE :]
+        nonce, body = value[len(head) : len(head) + _NONCE], value[len(head) + _NONCE :]
         try:
-            return key.decrypt(nonce, body, field.encode()).decode()
+            return key.decrypt(nonce, body, _bound(head, field)).decode()
         except (InvalidTag, UnicodeDecodeError) as error:
             raise Poison(f"{field}: the sealed value is damaged") from error
 
@@ -131,6 +146,11 @@ def create(folder: Path, at_ms: int) -> None:
             continue
         with os.fdopen(descriptor, "w") as file:
             file.write(os.urandom(32).hex() + "\n")
+
+
+def _bound(head: bytes, field: str) -> bytes:
+    """The associated data of a value."""
+    return (head if sealed.about(head) else b"") + field.encode()
 
 
 def _read_key(path: Path) -> bytes:

@@ -25,6 +25,7 @@ from services.runtime.audit import wiring
 from services.runtime.audit.clerk import Clerk
 from services.runtime.config import Settings
 from services.runtime.consume import Worker
+from services.runtime.erasures import Erasures
 from services.runtime.errors import ConfigError, MawjaError
 from services.runtime.identity import Verifier
 from services.runtime.privacy import Keyring
@@ -50,6 +51,7 @@ class Service:
     redis: "redis.Redis"
     server: grpc.aio.Server
     verifier: Verifier
+    erasures: Erasures
     workers: list[Worker] = field(default_factory=list)
     needs_partitions: bool = True
     """Whether the room serves only once its workers were given their partitions. After a kill the
@@ -95,8 +97,13 @@ async def _run(room: str, settings: Settings, build: Build) -> int:
             if room in AUDITS:
                 clerk = Clerk(room, replica, producer, keyring, settings.partitions)
             server = rpc.server(verifier, clerk)
-            service = Service(room, replica, settings, keyring, producer, client, server, verifier)
-            service.tasks.append(clocks.watch)
+            erasures = Erasures(settings, keyring.erased, replica)
+            # Nobody opens anything before it is known who was erased.
+            await erasures.begin()
+            service = Service(
+                room, replica, settings, keyring, producer, client, server, verifier, erasures
+            )
+            service.tasks += [clocks.watch, erasures.follow]
             kafka_silence = answering.Silence(metrics.KAFKA_SILENT)
             service.tasks.append(lambda: answering.watch(producer.answers, kafka_silence))
             await parts.enter_async_context(service.closing)

@@ -48,6 +48,7 @@ INCIDENT = Topic("dedup.incident.v1", "dedup", 30, log=True)
 INCIDENT_COMMAND = Topic("dedup.incident-command.v1", "dedup", 30)
 DEDUP_NOTES = Topic("dedup.audit-note.v1", "dedup", 30)
 DEDUP_AUDIT = Topic("dedup.audit.v1", "dedup", _TEN_YEARS, log=True)
+ERASED = Topic("dedup.erased.v1", "dedup", 0, cleanup="compact")
 DEDUP_DEAD = Topic("dedup.dead-letter.v1", "dedup", 30)
 MESSAGE_REQUESTED = Topic("outreach.message-requested.v1", "outreach", 400, log=True)
 CALLBACK = Topic("outreach.callback.v1", "outreach", 400, log=True)
@@ -94,6 +95,7 @@ TOPICS = (
     INCIDENT_COMMAND,
     DEDUP_NOTES,
     DEDUP_AUDIT,
+    ERASED,
     DEDUP_DEAD,
     MESSAGE_REQUESTED,
     CALLBACK,

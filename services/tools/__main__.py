@@ -19,7 +19,7 @@ from services.local.system import make_keys, token
 from services.runtime import token_keys
 from services.runtime.config import CONSOLE_VARIABLES, VARIABLES
 from services.runtime.identity import Role, create_token_key
-from services.tools import announce, callbacks, dlq, processes, rebuild, restored
+from services.tools import announce, callbacks, dlq, people, processes, rebuild, restored
 from services.tools.afteraction.command import app as report_app
 from services.tools.audit.command import app as audit_app
 from services.tools.campaigns.commands import app as campaign_app
@@ -54,6 +54,7 @@ app.add_typer(restored.app)
 app.add_typer(campaign_app)
 app.add_typer(callbacks.app)
 app.add_typer(announce.app)
+app.add_typer(people.app)
 app.add_typer(proposal_app)
 app.add_typer(drills.app)
 app.add_typer(practice_app)

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from services.runtime import erasures
 from services.runtime.errors import ConfigError
 from services.runtime.identity import Caller, Unauthenticated, Verifier, may
 from services.runtime.privacy import Keyring
 from services.runtime.topics import DEAD_LETTERS
 from services.tools import records, where
 from services.tools.letters import Box, By, Letter
-from services.tools.options import Token
 from services.tools.screen import console
 from services.tools.told import told
 
@@ -33,6 +33,10 @@ MAWJA_KEYS name.
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
+Token = Annotated[
+    str,
+    typer.Option(envvar="MAWJA_TOKEN", help="Who you are; see `mawja token`.", show_envvar=True),
+]
 Room = Annotated[str, typer.Argument(help=f"One of {', '.join(DEAD_LETTERS)}.")]
 Partition = Annotated[int | None, typer.Argument(min=0, help="As `list` shows it.")]
 Offset = Annotated[int | None, typer.Argument(min=0, help="Of the letter, as `list` shows it.")]
@@ -113,6 +117,7 @@ def show_command(
             unseal = None
             if by is not None:
                 keyring = Keyring(settings.keys)
+                erasures.read(settings.kafka, keyring.erased)
                 box.note_reading(letter, by, keyring)
                 unseal = keyring.unseal
         said = _summary(letter)

@@ -15,6 +15,7 @@ from mawja.broadcast.v1 import audiences_pb2 as audiences
 from mawja.broadcast.v1 import campaigns_pb2 as campaigns
 from mawja.broadcast.v1 import events_pb2 as broadcast
 from mawja.common.v1 import common_pb2 as common
+from mawja.dedup.v1 import erasures_pb2 as erasures
 from mawja.dedup.v1 import events_pb2 as dedup
 from mawja.dedup.v1 import incidents_pb2 as incidents
 from mawja.dedup.v1 import needs_pb2 as needs
@@ -36,6 +37,7 @@ _EVENTS: dict[topics.Topic, type[Message]] = {
     topics.CALL_EVENT: intake.CallEvent,
     topics.CASE: dedup.CaseDecision,
     topics.TALLY: dedup.Tally,
+    topics.ERASED: erasures.PersonErased,
     topics.DEDUP_COMMAND: dedup.CaseCommand,
     topics.NEED: needs.NeedStated,
     topics.INCIDENT: incidents.IncidentDecision,

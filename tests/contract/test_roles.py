@@ -72,6 +72,7 @@ MATRIX = {
     "DedupService/ResolveCase": ".x.x.....",
     "DedupService/ReopenCase": ".x.x.....",
     "DedupService/AddCaseNote": ".xxx.....",
+    "DedupService/ErasePerson": "......x..",
     "DedupService/RevealPerson": ".x.x.....",
     "DedupService/MergeCases": ".x.x.....",
     "DedupService/SplitCase": ".x.x.....",

@@ -44,6 +44,7 @@ from services.runtime.identity import Role
 from services.tools.surge import SOURCE
 from tests.faults.campaigning import CAMPAIGNS, campaign
 from tests.faults.damaging import Damaging
+from tests.faults.erasing import erase
 from tests.faults.stage import Stage
 from tests.intake_rig import signed
 
@@ -87,6 +88,7 @@ class Asking:
         """Message id to number, of what was queued."""
         self.opted_out: list[str] = []
         self.subscribed: list[str] = []
+        self.erased: list[str] = []
         self.stopped: list[str] = []
         self.texted: list[str] = []
         self.notes: dict[str, list[str]] = {}
@@ -108,6 +110,7 @@ class Asking:
                 self._each(0.5, self._opt_out),
                 self._each(0.5, self._subscribe),
                 self._each(0.3, self._command),
+                self._each(0.5, self._erase),
                 self._each(0.3, self._callback),
                 self._each(0.2, self._text),
                 self._each(0.3, self._route),
@@ -296,6 +299,9 @@ class Asking:
             )
             await self._answered(stub.AddCaseNote, request)
             self.notes.setdefault(case_id, []).append(note)
+
+    async def _erase(self, index: int) -> None:
+        self.erased.append(await erase(self._on.system, self._answered, index))
 
     async def notes_kept(self) -> dict[str, list[str]]:
         """The notes that dedup shows of the cases that got some."""

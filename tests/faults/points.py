@@ -152,6 +152,7 @@ POINTS: tuple[Point, ...] = (
     Point("dedup", "command-decided", RECORD, topics.CASE.name, _told, most=2),
     Point("dedup", "tally", RECORD, topics.TALLY.name),
     Point("dedup", "command", RECORD, topics.DEDUP_COMMAND.name, most=2),
+    Point("dedup", "erased", RECORD, topics.ERASED.name, most=1),
     Point("dedup", "reply-told", REDIS, "PUBLISH", most=2),
     Point("dedup", "need-stated", RECORD, topics.NEED.name),
     Point("dedup", "marker-of-incidents", MARK, topics.INCIDENT.name, most=8),

@@ -105,6 +105,7 @@ def hold_contacts(on: Stage, asking: Asking) -> None:
     contacts: defaultdict[bytes, set[str]] = defaultdict(set)
     opted_out: set[bytes] = set()
     subscribed: set[bytes] = set()
+    erased: set[bytes] = set()
 
     def take(record: Record) -> None:
         value = record.value or b""
@@ -118,18 +119,21 @@ def hold_contacts(on: Stage, asking: Asking) -> None:
             contacts[contact.person].add(contact.contact_id)
         elif record.topic == topics.SUBSCRIPTION.name:
             subscribed.add(Subscription.FromString(value).person)
+        elif record.topic == topics.ERASED.name:
+            erased.add(record.key or b"")
         else:
             opted_out.add(record.key or b"")
 
     def people(numbers: Sequence[str]) -> list[bytes]:
         return [keyring.person(number) for number in numbers]
 
-    tables = (topics.OPT_OUT, topics.SUBSCRIPTION)
+    tables = (topics.OPT_OUT, topics.SUBSCRIPTION, topics.ERASED)
     with Scan(on.parts.kafka, (topics.INBOUND_MESSAGE, topics.CONTACT_ACCEPTED, *tables)) as scan:
         scan.advance(take)
     stopped, texted = people(asking.stopped), people(asking.texted)
     assert {*stopped, *people(asking.opted_out)} <= opted_out, "a STOP was lost"
     assert set(people(asking.subscribed)) <= subscribed, "a subscription was lost"
+    assert set(people(asking.erased)) == erased, "an erasure was lost"
     assert all(len(kept[person]) == 1 for person in (*stopped, *texted)), (
         "a message from a person was lost, or a redelivery has another id"
     )

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from types import TracebackType
 from typing import Self
 
 import psutil
@@ -47,6 +48,11 @@ class Recorder:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._ending.set()
         self._thread.join()

@@ -50,7 +50,7 @@ async def test_a_liaison_sees_the_samples_of_their_own_agency(tmp_path: Path) ->
     [group] = desk.state.everything()
     items = Shown(0).items(desk.state, [group.incident_id], (), 1)
     none = cast(Any, None)
-    servicer = IncidentServicer(none, none, none, ring, none, Catalogue(iter(())))
+    servicer = IncidentServicer(none, none, none, ring, none, Catalogue(iter(())), none)
     servicer.watch_incidents(cast(Any, Shelf({i.key: i.payload for i in items})), none)
     request = service_pb2.GetIncidentRequest(incident_id=group.incident_id)
 

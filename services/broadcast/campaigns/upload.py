@@ -111,15 +111,16 @@ class Upload:
                 await asyncio.sleep(0)
 
     def _recipient(self, row: rows.Recipient) -> Recipient:
+        person = self._keyring.person(row.number)
         recipient = Recipient(
-            person=self._keyring.person(row.number),
+            person=person,
             language=row.language,
-            sealed_number=self._keyring.seal("number", row.number, self._at_ms),
+            sealed_number=self._keyring.seal("number", row.number, self._at_ms, person),
             line=row.line,
         )
         if row.fields:
             fields = json.dumps(dict(row.fields), ensure_ascii=False)
-            recipient.sealed_fields = self._keyring.seal("note", fields, self._at_ms)
+            recipient.sealed_fields = self._keyring.seal("note", fields, self._at_ms, person)
         return recipient
 
     def _refuse(self, line: int, column: str, name: str, rule: str) -> None:

@@ -44,20 +44,20 @@ class Ledger:
     ) -> "asyncio.Future[Any]":
         """The person at `number` (E.164) consented, says `subject` (of a token). The future is done
         when Kafka has it. Raises Away."""
-        now = now_ms()
+        now, person = now_ms(), self._keyring.person(number)
         return await self._append(
             Subscription(
-                person=self._keyring.person(number),
+                person=person,
                 agency=consent.agency,
                 topic=consent.topic,
                 subscribed=True,
                 language=language,
-                sealed_number=self._keyring.seal("number", number, now),
+                sealed_number=self._keyring.seal("number", number, now, person),
                 source=consent.source,
                 subject=subject,
                 recorded_ms=now,
                 consented_ms=consent.consented_ms or now,
-                sealed_evidence=self._keyring.seal("note", consent.evidence, now),
+                sealed_evidence=self._keyring.seal("note", consent.evidence, now, person),
                 import_id=import_id,
             )
         )

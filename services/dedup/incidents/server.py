@@ -143,7 +143,7 @@ class IncidentServicer(DedupServicer):
             unlink=incidents_pb2.Unlink(
                 other_id=other,
                 incident=bool(request.incident_id),
-                sealed_reason=self._keyring.seal("reason", request.reason, at),
+                sealed_reason=self._keyring.seal("reason", request.reason, at, case.person),
             ),
         )
         told = Decision.FromString(
@@ -200,6 +200,8 @@ class IncidentServicer(DedupServicer):
     def _text(self, sealed: bytes) -> str:
         """A sample without what is personal. Everybody who watches sees the same ones with every
         change; remembered for a minute, because the key of its month may be destroyed."""
+        if self._keyring.erased.gone(sealed):
+            raise Erased("text: the person was erased")
         now = monotonic_s()
         text, since = self._hidden.get(sealed, ("", now - _HIDDEN_S))
         if now - since >= _HIDDEN_S:

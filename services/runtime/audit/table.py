@@ -46,6 +46,7 @@ AUDITED: dict[str, Deed] = {
     "/mawja.dedup.v1.DedupService/SplitCase": Deed("case_id", "reason"),
     "/mawja.dedup.v1.DedupService/Unlink": Deed("case_id", "reason"),
     "/mawja.dedup.v1.DedupService/RevealPerson": Deed("case_id", "reason"),
+    "/mawja.dedup.v1.DedupService/ErasePerson": Deed("number", "reason", number=True),
     "/mawja.dedup.v1.DedupService/FindCases": Deed("number", number=True),
     # Its answer has the caller's number.
     "/mawja.outreach.v1.OutreachService/ClaimCallback": Deed(

@@ -621,6 +621,58 @@ class RevealPersonResponse(_message.Message):
 Global___RevealPersonResponse: _TypeAlias = RevealPersonResponse  # noqa: Y015
 
 @_typing.final
+class ErasePersonRequest(_message.Message):
+    """Asks to erase a person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    number: _builtins.str
+    """The person's number in international form (E.164). It is hashed at once and kept nowhere."""
+    reason: _builtins.str
+    """Why, 10 characters or more, without the number; auditors read it."""
+    request_id: _builtins.str
+    """The caller's id of this request: a repeat of it erases nothing more."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasePersonRequest: _TypeAlias = ErasePersonRequest  # noqa: Y015
+
+@_typing.final
+class ErasePersonResponse(_message.Message):
+    """The person is erased."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASED_MS_FIELD_NUMBER: _builtins.int
+    erased_ms: _builtins.int
+    """What was sealed until then is gone: Unix time in milliseconds; the same for every repeat."""
+    def __init__(
+        self,
+        *,
+        erased_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased_ms", b"erased_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasePersonResponse: _TypeAlias = ErasePersonResponse  # noqa: Y015
+
+@_typing.final
 class MergeCasesRequest(_message.Message):
     """Says that two cases are one need."""
 

@@ -89,6 +89,11 @@ class DedupServiceStub:
                 request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.RevealPersonRequest.SerializeToString,
                 response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.RevealPersonResponse.FromString,
                 _registered_method=True)
+        self.ErasePerson = channel.unary_unary(
+                '/mawja.dedup.v1.DedupService/ErasePerson',
+                request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.ErasePersonRequest.SerializeToString,
+                response_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.ErasePersonResponse.FromString,
+                _registered_method=True)
         self.MergeCases = channel.unary_unary(
                 '/mawja.dedup.v1.DedupService/MergeCases',
                 request_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.MergeCasesRequest.SerializeToString,
@@ -207,6 +212,15 @@ class DedupServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ErasePerson(self, request, context):
+        """Erases the person who has this very number: what was sealed of them until now is opened by nobody
+        any more, what waits to be sent is not sent, and nobody calls them back. What they say later is a
+        new beginning. It can't be undone. The same request again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def MergeCases(self, request, context):
         """Says that two cases are one need: the first goes into the second, which then counts all that
         either had. Contacts of one person move; a case of another person is linked and keeps its
@@ -313,6 +327,11 @@ def add_DedupServiceServicer_to_server(servicer, server):
                     servicer.RevealPerson,
                     request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.RevealPersonRequest.FromString,
                     response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.RevealPersonResponse.SerializeToString,
+            ),
+            'ErasePerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.ErasePerson,
+                    request_deserializer=mawja_dot_dedup_dot_v1_dot_service__pb2.ErasePersonRequest.FromString,
+                    response_serializer=mawja_dot_dedup_dot_v1_dot_service__pb2.ErasePersonResponse.SerializeToString,
             ),
             'MergeCases': grpc.unary_unary_rpc_method_handler(
                     servicer.MergeCases,
@@ -625,6 +644,33 @@ class DedupService:
             '/mawja.dedup.v1.DedupService/RevealPerson',
             mawja_dot_dedup_dot_v1_dot_service__pb2.RevealPersonRequest.SerializeToString,
             mawja_dot_dedup_dot_v1_dot_service__pb2.RevealPersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ErasePerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.dedup.v1.DedupService/ErasePerson',
+            mawja_dot_dedup_dot_v1_dot_service__pb2.ErasePersonRequest.SerializeToString,
+            mawja_dot_dedup_dot_v1_dot_service__pb2.ErasePersonResponse.FromString,
             options,
             channel_credentials,
             insecure,

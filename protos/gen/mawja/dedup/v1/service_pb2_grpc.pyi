@@ -64,6 +64,11 @@ class DedupServiceStub:
     """The whole number of a case's person, for a reason that is recorded first. FAILED_PRECONDITION when
     the person gave none, or it was erased.
     """
+    ErasePerson: _grpc.UnaryUnaryMultiCallable[_service_pb2.ErasePersonRequest, _service_pb2.ErasePersonResponse]
+    """Erases the person who has this very number: what was sealed of them until now is opened by nobody
+    any more, what waits to be sent is not sent, and nobody calls them back. What they say later is a
+    new beginning. It can't be undone. The same request again changes nothing.
+    """
     MergeCases: _grpc.UnaryUnaryMultiCallable[_service_pb2.MergeCasesRequest, _service_pb2.MergeCasesResponse]
     """Says that two cases are one need: the first goes into the second, which then counts all that
     either had. Contacts of one person move; a case of another person is linked and keeps its
@@ -122,6 +127,11 @@ class DedupServiceAsyncStub(DedupServiceStub):
     RevealPerson: _aio.UnaryUnaryMultiCallable[_service_pb2.RevealPersonRequest, _service_pb2.RevealPersonResponse]  # type: ignore[assignment]
     """The whole number of a case's person, for a reason that is recorded first. FAILED_PRECONDITION when
     the person gave none, or it was erased.
+    """
+    ErasePerson: _aio.UnaryUnaryMultiCallable[_service_pb2.ErasePersonRequest, _service_pb2.ErasePersonResponse]  # type: ignore[assignment]
+    """Erases the person who has this very number: what was sealed of them until now is opened by nobody
+    any more, what waits to be sent is not sent, and nobody calls them back. What they say later is a
+    new beginning. It can't be undone. The same request again changes nothing.
     """
     MergeCases: _aio.UnaryUnaryMultiCallable[_service_pb2.MergeCasesRequest, _service_pb2.MergeCasesResponse]  # type: ignore[assignment]
     """Says that two cases are one need: the first goes into the second, which then counts all that
@@ -238,6 +248,17 @@ class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_service_pb2.RevealPersonResponse, _abc.Awaitable[_service_pb2.RevealPersonResponse]]:
         """The whole number of a case's person, for a reason that is recorded first. FAILED_PRECONDITION when
         the person gave none, or it was erased.
+        """
+
+    @_abc_1.abstractmethod
+    def ErasePerson(
+        self,
+        request: _service_pb2.ErasePersonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.ErasePersonResponse, _abc.Awaitable[_service_pb2.ErasePersonResponse]]:
+        """Erases the person who has this very number: what was sealed of them until now is opened by nobody
+        any more, what waits to be sent is not sent, and nobody calls them back. What they say later is a
+        new beginning. It can't be undone. The same request again changes nothing.
         """
 
     @_abc_1.abstractmethod

@@ -31,7 +31,7 @@ class _CallbackStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Callbac
     CALLBACK_STATE_DUE: _CallbackState.ValueType  # 1
     """Waits for an agent."""
     CALLBACK_STATE_WITHDRAWN: _CallbackState.ValueType  # 2
-    """No longer needed: the person was answered, or the case is resolved. Final."""
+    """No longer needed: the person was answered or erased, or the case is resolved. Final."""
     CALLBACK_STATE_CLAIMED: _CallbackState.ValueType  # 3
     """An agent has it, until `lease_until_ms`; then it is due again."""
     CALLBACK_STATE_LATER: _CallbackState.ValueType  # 4
@@ -49,7 +49,7 @@ CALLBACK_STATE_UNSPECIFIED: CallbackState.ValueType  # 0
 CALLBACK_STATE_DUE: CallbackState.ValueType  # 1
 """Waits for an agent."""
 CALLBACK_STATE_WITHDRAWN: CallbackState.ValueType  # 2
-"""No longer needed: the person was answered, or the case is resolved. Final."""
+"""No longer needed: the person was answered or erased, or the case is resolved. Final."""
 CALLBACK_STATE_CLAIMED: CallbackState.ValueType  # 3
 """An agent has it, until `lease_until_ms`; then it is due again."""
 CALLBACK_STATE_LATER: CallbackState.ValueType  # 4
