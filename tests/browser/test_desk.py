@@ -134,6 +134,26 @@ def test_a_call_is_made_back_and_its_case_found_split_and_resolved(
     page.close()
 
 
+def test_the_board_hears_of_who_comes_and_goes_without_being_asked(people: People) -> None:
+    board = people.url + "/outreach/callbacks?work=drill"
+    looks = people.page(Role.AUDITOR, "en")
+    asked: list[str] = []
+    looks.on("request", lambda request: asked.append(request.url))
+    looks.goto(board)
+    case = calls(people, "+999507000009")
+    queue = looks.locator("#queue")
+    expect(queue).to_contain_text(case, timeout=30_000)
+    assert not [url for url in asked if "/callbacks/queue" in url]
+    agent = people.page(Role.AGENT, "en")
+    agent.goto(board)
+    agent.locator("form.claim button").click()
+    expect(agent.locator(".phone")).to_be_visible()
+    expect(queue).not_to_contain_text(case, timeout=30_000)
+    agent.get_by_role("button", name="Nobody answered").click()
+    agent.close()
+    looks.close()
+
+
 def test_a_playbook_is_switched_off_and_on(people: People) -> None:
     page = people.page(Role.COORDINATOR)
     for off in (True, False):
