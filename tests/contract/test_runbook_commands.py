@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from services.tools.__main__ import app
+from tests.runbooks import shift
 from tests.runbooks.pages import FOLDER, steps
 
 COMMAND = typer.main.get_command(app)
@@ -69,3 +70,35 @@ def test_a_page_for_who_leads_is_in_both_languages(name: str) -> None:
     for heading in ("What people feel", "See it", "Do now", "It worked when", "Undo", "Wake"):
         assert f"**{heading}" in english
     assert lines(FOLDER / f"{name}.md")
+
+
+def in_prose(text: str) -> set[tuple[str, ...]]:
+    """The commands that prose names, as words without `mawja`: `campaign new`, `drill play`."""
+    prose = re.sub(r"```sh\n.*?```", "", text, flags=re.S)
+    groups = set(getattr(COMMAND, "commands", {}))
+    spoken = (tuple(code.split()) for code in re.findall(r"`([^`]+)`", prose))
+    named = (words[1:] if words[0] == "mawja" else words for words in spoken)
+    return {words for words in named if words[0] in groups}
+
+
+@pytest.mark.parametrize("name", LEADING)
+def test_both_languages_name_the_same_commands_and_all_are_typed(name: str) -> None:
+    text = (FOLDER / f"{name}.md").read_text("utf-8")
+    arabic, english = map(in_prose, text.split("</div>"))
+    assert arabic == english
+    typed = [set(line.split()) for line in lines(FOLDER / f"{name}.md")]
+    assert not [words for words in english if not any(set(words) <= one for one in typed)]
+
+
+def test_a_shift_has_every_page_for_who_leads() -> None:
+    assert {f"{name}.md" for name in LEADING} | {"upgrade.md"} == set(shift.PAGES)
+
+
+def test_what_a_page_names_an_earlier_command_has_printed() -> None:
+    known: set[str] = set()
+    for page in shift.PAGES:
+        for line in shift.commands(page):
+            shift.filled(line, dict.fromkeys(known, "x"))
+            for command, names in shift.PRINTS.items():
+                if line.startswith(command):
+                    known |= set(names)

@@ -1,9 +1,6 @@
 """The clock of one service's process steps by an hour, either way, and back, during a surge."""
 
-import importlib.util
-import platform
 import random
-import sys
 import time
 import urllib.request
 from collections import Counter
@@ -26,6 +23,7 @@ from services.runtime.own import Record
 from services.runtime.scan import Scan
 from services.tools.surge import SOURCE
 from services.tools.watch import parse, total
+from tests.faketime import environment
 from tests.faults import present
 from tests.faults.stage import Size, Stage, stage
 from tests.faults.table import Row
@@ -65,27 +63,8 @@ class Clocks:
 
     def wrap(self, room: str, command: list[str]) -> list[str]:
         """The command of a room with its clock. The clock that never steps is left alone."""
-        return [
-            "env",
-            f"LD_PRELOAD={library()}",
-            f"FAKETIME_TIMESTAMP_FILE={self._folder / f'{room}.clock'}",
-            "FAKETIME_NO_CACHE=1",
-            "FAKETIME_DONT_FAKE_MONOTONIC=1",
-            *command,
-        ]
-
-
-def library() -> Path:
-    """libfaketime's own library, as its wheel brings it."""
-    assert (sys.platform, platform.machine()) == ("linux", "x86_64"), (
-        "this row steps a process's clock with libfaketime, whose wheel is for Linux on x86-64: "
-        f"run it there, not on {sys.platform} {platform.machine()}"
-    )
-    found = importlib.util.find_spec("libfaketime")
-    assert found is not None, "libfaketime is not installed: make setup"
-    assert found.submodule_search_locations is not None
-    [folder] = found.submodule_search_locations
-    return Path(folder) / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
+        own = environment(self._folder / f"{room}.clock")
+        return ["env", *(f"{name}={value}" for name, value in own.items()), *command]
 
 
 def skew_s(replica: Replica) -> float | None:

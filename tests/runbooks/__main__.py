@@ -1,8 +1,10 @@
-"""`make runbooks`: breaks the local system, waits for the alert, and does what its page says.
+"""`make runbooks`: works a shift by the pages, then breaks the local system and mends it by them.
 
-For each page of an alert whose fault can be made here: the fault is injected, the alert must fire
-within 2 minutes, the commands of the page are run in order, and the alert must end within 3. Pages
-may be named: `make runbooks ARGS="redis-lost.md"`. Ends with code 1 when a page failed.
+First the pages for who leads, and the upgrade, are typed on a system that is well (`shift.py`); all
+of them where one is named, since what one prints the next one names. Then, on another, for each
+page of an alert whose fault can be made here: the fault is injected, the alert must fire within 2
+minutes, the commands of the page are run in order, and the alert must end within 3. Pages may be
+named: `make runbooks ARGS="redis-lost.md"`. Ends with code 1 when a page failed.
 """
 
 import shutil
@@ -10,12 +12,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import grpc
 
 from deploy.monitoring import generate
+from tests.runbooks import shift
 from tests.runbooks.faults import copied, inject
 from tests.runbooks.local import Local
 from tests.runbooks.pages import Page, pages
@@ -38,6 +43,11 @@ def waited(done: Callable[[], bool], within_s: float, what: str) -> float:
 def perform(page: Page, on: Local) -> str:
     """One page from fault to end, told in a line. Raises AssertionError."""
     waited(lambda: not on.firing(), _CALM_S, f"nothing fires beforehand, {on.firing()} do")
+    with on.going_on:
+        return _performed(page, on)
+
+
+def _performed(page: Page, on: Local) -> str:
     variables = inject(on, page.fault)
     fired_s = waited(lambda: page.alert in on.firing(), FIRES_S, f"{page.alert} fires")
     beside = sorted(on.firing() - {page.alert})
@@ -62,40 +72,75 @@ def run(step: str, on: Local, variables: Mapping[str, str]) -> None:
     assert ran.returncode == 0, f"{step}\n{ran.stdout}{ran.stderr}"
 
 
+def worked(on: Local, folder: Path) -> int:
+    """Works a shift; how many of its pages failed. After one that failed the next ones are not
+    typed: they would name what was never printed."""
+    folder.mkdir()
+    people = shift.Shift(on, folder)
+    for page in shift.PAGES:
+        if not told(page, partial(people.perform, page)):
+            return 1
+    return 0
+
+
+def exercised(on: Local, chosen: Sequence[Page]) -> int:
+    """Makes the faults of pages; how many failed. The pages after one that failed are performed all
+    the same."""
+    # What each room shows is the list, neither less nor more.
+    listed = {generate.name_of(metric) for metric in generate.listed()}
+    for name, names in on.shown().items():
+        assert names == listed, f"{name} shows other metrics: {sorted(names ^ listed)}"
+    failed = 0
+    for page in chosen:
+        if page.fault == "none":
+            print(f"  –  {page.name:28} not made here: {page.why}", flush=True)
+        else:
+            failed += not told(page.name, partial(perform, page, on))
+    return failed
+
+
+def told(page: str, does: Callable[[], str]) -> bool:
+    """Does something about a page and prints what came of it; whether it went well."""
+    try:
+        print(f" ok  {page:28} {does()}", flush=True)
+    except (AssertionError, OSError, subprocess.SubprocessError, grpc.RpcError) as error:
+        said = getattr(error, "stderr", None) or ""
+        print(f"RED  {page:28} {error} {said}", flush=True)
+        return False
+    return True
+
+
 def main() -> None:
     """Performs the pages that were named, or all."""
     named = set(sys.argv[1:])
     folder = Path(tempfile.mkdtemp(prefix="mawja-runbooks-"))
-    on = Local(folder / "home", copied(_SHIPPED, folder / "playbooks"))
     began = time.monotonic()
     failed = 0
-    try:
-        on.start()
-        # What each room shows is the list, neither less nor more.
-        listed = {generate.name_of(metric) for metric in generate.listed()}
-        for name, names in on.shown().items():
-            assert names == listed, f"{name} shows other metrics: {sorted(names ^ listed)}"
-        for page in pages():
-            if named and page.name not in named:
-                continue
-            if page.fault == "none":
-                print(f"  –  {page.name:28} not made here: {page.why}", flush=True)
-                continue
-            try:
-                print(f" ok  {page.name:28} {perform(page, on)}", flush=True)
-            except (AssertionError, OSError, subprocess.SubprocessError, grpc.RpcError) as error:
-                # The pages after it are performed all the same.
-                failed += 1
-                said = getattr(error, "stderr", None) or ""
-                print(f"RED  {page.name:28} {error} {said}", flush=True)
-    finally:
-        on.stop()
+    if not named or named & set(shift.PAGES):
+        with up(folder / "shift") as on:
+            failed += worked(on, folder / "desk")
+    chosen = [page for page in pages() if not named or page.name in named]
+    if chosen:
+        with up(folder / "faults") as on:
+            failed += exercised(on, chosen)
     print(f"{time.monotonic() - began:.0f} s; {failed} failed", flush=True)
     if failed:
         print(f"logs: {folder}")
     else:
         shutil.rmtree(folder)
     sys.exit(1 if failed else 0)
+
+
+@contextmanager
+def up(folder: Path) -> Iterator[Local]:
+    """A system of its own in a folder, and its end."""
+    folder.mkdir()
+    on = Local(folder / "home", copied(_SHIPPED, folder / "playbooks"))
+    try:
+        on.start()
+        yield on
+    finally:
+        on.stop()
 
 
 if __name__ == "__main__":

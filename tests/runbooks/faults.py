@@ -7,20 +7,18 @@ the page is for.
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-import grpc
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from mawja.common.v1 import common_pb2
-from mawja.intake.v1 import service_pb2, service_pb2_grpc
 
-from services.local.system import token
-from services.runtime import rpc, topics
-from services.runtime.identity import Role
+from services.runtime import topics
 from tests.runbooks.local import Local
+from tests.runbooks.outside import Lines, Sender, enquiry, intake
 
 _PARTITION = 0
 _T = TypeVar("_T")
@@ -71,11 +69,46 @@ def garbage(on: Local, _: str) -> Mapping[str, str]:
     }
 
 
+def turned_away(on: Local, name: str) -> Mapping[str, str]:
+    """What intake stands on stands still, while people go on to reach out."""
+    sender = Sender(on)
+    on.going_on.callback(sender.end)
+    _until(lambda: sender.taken or None, "somebody is taken")
+    return freeze(on, name)
+
+
+def stepped(on: Local, seconds: str) -> Mapping[str, str]:
+    """The clock of Redis's machine steps."""
+    on.clock.write_text(f"{seconds}\n")
+    return {"CLOCK": str(on.clock)}
+
+
+def silent(on: Local, agency: str) -> Mapping[str, str]:
+    """An agency's telephone system stands still; calls for it go on to come in."""
+    reports = on.going_on.enter_context(
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.runbooks.agency", on.target("wave"), agency],
+            env=on.env | {"MAWJA_KEYS": str(on.home / "keys")},
+            stdout=subprocess.PIPE,
+        )
+    )
+    on.going_on.callback(reports.kill)
+    assert reports.stdout is not None
+    assert reports.stdout.readline(), "the agency's telephone system reports"
+    lines = Lines(on, agency)
+    on.going_on.callback(lines.end)
+    reports.send_signal(signal.SIGSTOP)
+    return {"TELEPHONES": str(reports.pid)}
+
+
 FAULTS: Mapping[str, Callable[[Local, str], Mapping[str, str]]] = {
     "freeze": freeze,
     "danger": danger,
     "playbook": playbook,
     "garbage": garbage,
+    "turned-away": turned_away,
+    "stepped": stepped,
+    "silent": silent,
 }
 
 
@@ -92,20 +125,8 @@ def copied(shipped: Path, to: Path) -> Path:
 
 
 def _submit(on: Local, key: str, text: str) -> None:
-    contact = service_pb2.Contact(
-        source="runbooks",
-        idempotency_key=key,
-        kind=common_pb2.CONTACT_KIND_ENQUIRY,
-        channel=common_pb2.CHANNEL_WEB,
-        withheld=True,
-        text=text,
-        event_ms=int(time.time() * 1000),
-    )
-    bearer = rpc.bearer(token(on.home / "keys", "runbooks", Role.GATEWAY))
-    with grpc.insecure_channel(on.target("intake"), options=rpc.CHANNEL_OPTIONS) as channel:
-        service_pb2_grpc.IntakeServiceStub(channel).SubmitContact(
-            service_pb2.SubmitContactRequest(contact=contact), metadata=bearer, timeout=10
-        )
+    with intake(on) as stub:
+        stub.submit(enquiry(key, text))
 
 
 def _until(look: Callable[[], _T | None], what: str) -> _T:

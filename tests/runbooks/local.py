@@ -1,5 +1,6 @@
 """The local system with Prometheus beside it, as a person starts it: `mawja up --watch`."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -13,17 +14,29 @@ from typing import Any
 
 from services.local.system import token
 from services.runtime.identity import Role
+from tests import faketime
 
+_CONTRACTS = """\
+version: 1
+centre:
+  most: 300
+contracts:
+  - {agency: education, version: 1, model: overflow, source: an exercise, date: 2026-01-01,
+     from: 2026-01-01, until: 2100-01-01, capacity: 10, begin: 1, end: 0.5, hold: 1s, silence: 10s}
+"""
+"""An agency whose calls are its own, until its telephone system says nothing for 10 s."""
 _UP_S = 180.0
 
 
 @dataclass(slots=True)
 class Local:
-    """A run in `home`; `playbooks` are its own copy. Raises AssertionError when it does not come
-    up."""
+    """A run in `home`; `playbooks` are its own copy. Redis's clock is its own: ahead by what stands
+    in `clock`, in seconds. Raises AssertionError when it does not come up."""
 
     home: Path
     playbooks: Path
+    going_on: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    """What a page's fault has begun, and what ends it when the page is over."""
     _process: "subprocess.Popen[str] | None" = None
     _prometheus: str = ""
     env: dict[str, str] = field(default_factory=dict)
@@ -37,11 +50,19 @@ class Local:
             "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
         }
         self.home.mkdir(parents=True, exist_ok=True)
+        self.clock.write_text("+0\n")
+        contracts = self.home / "contracts.yaml"
+        contracts.write_text(_CONTRACTS)
         said = self.home / "up.log"
         with said.open("w") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "services.tools", "up", "--watch", "--console-port", "0"],
-                env=self.env,
+                env={
+                    **self.env,
+                    **faketime.environment(self.clock),
+                    "FAKETIME_ONLY_CMDS": "valkey-server",
+                    "MAWJA_CONTRACTS": str(contracts),
+                },
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -53,13 +74,23 @@ class Local:
             time.sleep(0.2)
         line = next(one for one in said.read_text().splitlines() if one.startswith("Prometheus: "))
         self._prometheus = line.split()[1].removesuffix("/alerts")
-        self.env["MAWJA_TOKEN"] = token(self.home / "keys", "runbooks", Role.ADMINISTRATOR)
+        self.env["MAWJA_TOKEN"] = self.as_("runbooks", Role.ADMINISTRATOR)
 
     def stop(self) -> None:
-        """Ends it in order."""
+        """Ends it in order, and what goes on beside it."""
+        self.going_on.close()
         if self._process is not None:
             self._process.terminate()
             self._process.wait(timeout=90)
+
+    @property
+    def clock(self) -> Path:
+        """The file that says how far Redis's clock is ahead."""
+        return self.home / "redis.clock"
+
+    def as_(self, subject: str, *roles: Role) -> str:
+        """The token of somebody."""
+        return token(self.home / "keys", subject, *roles)
 
     @property
     def _addresses(self) -> dict[str, Any]:
@@ -114,6 +145,15 @@ class Local:
             types = [line.split()[2] for line in lines if line.startswith("# TYPE mawja_")]
             found[name] = {one for one in types if not one.endswith("_created")}
         return found
+
+    def serves(self, name: str) -> bool:
+        """Whether a replica says that it does."""
+        try:
+            with urllib.request.urlopen(self._addresses["metrics"][name], timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return False
+        return "mawja_service_serving 1.0" in lines
 
     def firing(self) -> set[str]:
         """Names of the alerts that fire."""
