@@ -163,7 +163,7 @@ monitoring: $(STAMP) ## write docs/metrics.md and the dashboards again
 	$(BIN)/python -m deploy.monitoring.generate
 
 .PHONY: runbooks
-runbooks: $(STAMP) ## break the local stack, wait for the alert, and do what its page says (needs prometheus)
+runbooks: $(STAMP) ## type the coordinators' pages; break the local stack, wait for the alert, do what its page says (needs prometheus)
 	$(BIN)/python -m tests.runbooks $(ARGS)
 
 .PHONY: release-image
