@@ -14,7 +14,6 @@ from typing import Any
 
 from services.local.system import token
 from services.runtime.identity import Role
-from tests import faketime
 
 _CONTRACTS = """\
 version: 1
@@ -47,6 +46,7 @@ class Local:
         self.env = os.environ | {
             "MAWJA_HOME": str(self.home),
             "MAWJA_RULES": str(self.playbooks),
+            "MAWJA_DRILLS": str(self.home / "drills"),
             "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
         }
         self.home.mkdir(parents=True, exist_ok=True)
@@ -56,11 +56,10 @@ class Local:
         said = self.home / "up.log"
         with said.open("w") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "services.tools", "up", "--watch", "--console-port", "0"],
+                [sys.executable, "-m", "tests.runbooks.up", "up", "--watch", "--console-port", "0"],
                 env={
                     **self.env,
-                    **faketime.environment(self.clock),
-                    "FAKETIME_ONLY_CMDS": "valkey-server",
+                    "RUNBOOKS_CLOCK": str(self.clock),
                     "MAWJA_CONTRACTS": str(contracts),
                 },
                 stdout=log,

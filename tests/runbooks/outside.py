@@ -20,6 +20,7 @@ from services.runtime.identity import Role
 from tests.runbooks.local import Local
 
 SOURCE = "runbooks"
+_AREAS = (201, 202, 203, 205, 206, 207, 208, 209, 210, 212)
 _REFUSED_S = 6.0
 """After a failure a sender waits so long before it tries again."""
 
@@ -65,8 +66,10 @@ def enquiry(key: str, text: str, **given: Any) -> service_pb2.Contact:
 
 
 def number(at: int) -> str:
-    """A mobile that nobody has."""
-    return f"+999500{at:06d}"
+    """One of 1,000 numbers that nobody has: 555-0100 to 555-0199, which North America keeps for
+    fiction in each area. A rehearsal's (+999) is not written to in earnest, and where these are no
+    hour is quiet."""
+    return f"+1{_AREAS[at // 100]}55501{at % 100:02d}"
 
 
 def hang_up(on: Local, people: Sequence[int], line: str) -> None:

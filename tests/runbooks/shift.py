@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from services.runtime.identity import Role
@@ -45,7 +46,11 @@ PRINTS: Mapping[str, Mapping[str, str]] = {
 """What a command prints that a later one names: its placeholder, and how it is found."""
 PLACEHOLDER = re.compile(r"\b[A-Z]{4,}\b")
 _AGENT = re.compile(r"mawja (callbacks|playbook) ")
+# Who plays a drill is on the machine, where the token that it takes is made.
+_PLAYS = re.compile(r"mawja drill play ")
 _APPROVES = re.compile(r"mawja campaign approve ")
+# A local run has no carrier to people: what goes out is a drill, as the example of a plan is, too.
+_REHEARSED = re.compile(r"mawja campaign audience ")
 # Somebody watches the campaign for a while, and does something else then.
 _LEAVES = re.compile(r"mawja campaign watch CAMPAIGN\b")
 _LEAVES_S = 8.0
@@ -71,7 +76,7 @@ def filled(line: str, known: Mapping[str, str]) -> str:
         assert found[0] in known, f"{line}: nothing has printed {found[0]}"
         return known[found[0]]
 
-    return PLACEHOLDER.sub(of, line)
+    return PLACEHOLDER.sub(of, line) + (" --drill" if _REHEARSED.match(line) else "")
 
 
 def printed(line: str, said: str) -> dict[str, str]:
@@ -111,9 +116,7 @@ class Shift:
         said = self._said(line)
         self.known |= printed(line, said)
         if line == "mawja campaign example > plan.yaml":
-            # As slow as people's work: it must not be over before it is held.
-            with (self.folder / "plan.yaml").open("a") as plan:
-                plan.write("most_parts_per_second: 40\n")
+            _written(self.folder / "plan.yaml")
         if ended:
             name = ended[1]
             wait_until(
@@ -154,11 +157,19 @@ class Shift:
         return said
 
     def _token(self, line: str) -> str:
+        if _PLAYS.match(line):
+            return ""
         if _AGENT.match(line):
             return self.on.as_("amal", Role.AGENT)
         if _APPROVES.match(line):
             return self.on.as_("khalid", Role.APPROVER)
         return self.on.as_("maryam", Role.COORDINATOR)
+
+
+def _written(plan: Path) -> None:
+    # So slow that it is not over before it is held.
+    with plan.open("a") as text:
+        text.write("most_parts_per_second: 20\n")
 
 
 def wait_until(done: Callable[[], bool], what: str, within_s: float = 90.0) -> None:
@@ -170,15 +181,21 @@ def wait_until(done: Callable[[], bool], what: str, within_s: float = 90.0) -> N
 
 
 def _wave(shift: Shift) -> None:
-    # Two things happen at once: the power is out, and schools are asked about.
-    with intake(shift.on) as stub:
-        for at in range(40):
-            said = f"No power at our house in Al Jahra for {at % 5 + 2} hours, when is it back?"
-            stub.submit(enquiry(f"power-{at}", said, number=number(at), language="en"))
-        for at in range(40, 70):
-            said = "Are the schools closed tomorrow?"
-            stub.submit(enquiry(f"school-{at}", said, number=number(at), language="en"))
-    wait_until(lambda: _proposed(shift) >= 2, "two proposals")
+    # Two things happen: schools are asked about, and the power is out, which is listed first.
+    for first, last, said in (
+        (40, 90, "Are the schools closed tomorrow? My son goes to school in Hawalli."),
+        (0, 40, "No power at our house in Al Jahra for 3 hours, when is it back?"),
+    ):
+        more = partial(_more, shift, _proposed(shift))
+        with intake(shift.on) as stub:
+            for at in range(first, last):
+                stub.submit(enquiry(f"wave-{at}", said, number=number(at), language="en"))
+        wait_until(more, "a proposal")
+    hang_up(shift.on, range(90, 100), "109")
+
+
+def _more(shift: Shift, before: int) -> bool:
+    return _proposed(shift) > before
 
 
 def _proposed(shift: Shift) -> int:
@@ -187,7 +204,7 @@ def _proposed(shift: Shift) -> int:
 
 
 def _people(shift: Shift) -> None:
-    rows = [f"{number(at)},{'en' if at % 4 == 0 else 'ar'},{at}" for at in range(1_000, 4_000)]
+    rows = [f"+999500{at:06d},{'en' if at % 4 == 0 else 'ar'},{at}" for at in range(800)]
     listed = "\n".join(["number,language,place", *rows, "12,ar,7", ""])
     (shift.folder / "people.csv").write_text(listed, "utf-8")
 
