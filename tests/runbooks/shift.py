@@ -191,7 +191,6 @@ def _wave(shift: Shift) -> None:
             for at in range(first, last):
                 stub.submit(enquiry(f"wave-{at}", said, number=number(at), language="en"))
         wait_until(more, "a proposal")
-    hang_up(shift.on, range(90, 100), "109")
 
 
 def _more(shift: Shift, before: int) -> bool:
