@@ -204,3 +204,9 @@ def test_the_other_models_do_not_ask_how_full_anybody_is() -> None:
         ServiceModel.SERVICE_MODEL_INFRASTRUCTURE_ONLY: Route.ROUTE_AGENCY,
     }
     assert decide(None, unknown, False, NOW).reason == RouteReason.ROUTE_REASON_NO_CONTRACT
+
+
+def test_the_metric_says_why_in_the_words_of_the_alert_and_its_page() -> None:
+    # AgencySilent asks for reason="AGENCY_SILENT": on the enum's full name it never fired.
+    given = Decision(Route.ROUTE_OURS, RouteReason.ROUTE_REASON_AGENCY_SILENT)
+    assert given.words == ("OURS", "AGENCY_SILENT")

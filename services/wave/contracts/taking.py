@@ -55,6 +55,14 @@ class Decision:
     route: Route.ValueType
     reason: RouteReason.ValueType
 
+    @property
+    def words(self) -> tuple[str, str]:
+        """Route and reason as the metric says them: `OURS`, `AGENCY_SILENT`."""
+        return (
+            Route.Name(self.route).removeprefix("ROUTE_"),
+            RouteReason.Name(self.reason).removeprefix("ROUTE_REASON_"),
+        )
+
 
 def overflowing(before: QueueState | None, now: QueueState, terms: Overflow) -> tuple[bool, int]:
     """Whether an agency's calls go to us once it has told `now`, and since when (Unix ms), with
