@@ -15,15 +15,6 @@ from typing import Any
 from services.local.system import token
 from services.runtime.identity import Role
 
-_CONTRACTS = """\
-version: 1
-centre:
-  most: 300
-contracts:
-  - {agency: education, version: 1, model: overflow, source: an exercise, date: 2026-01-01,
-     from: 2026-01-01, until: 2100-01-01, capacity: 10, begin: 1, end: 0.5, hold: 1s, silence: 10s}
-"""
-"""An agency whose calls are its own, until its telephone system says nothing for 10 s."""
 _UP_S = 180.0
 
 
@@ -51,8 +42,6 @@ class Local:
         }
         self.home.mkdir(parents=True, exist_ok=True)
         self.clock.write_text("+0\n")
-        contracts = self.home / "contracts.yaml"
-        contracts.write_text(_CONTRACTS)
         said = self.home / "up.log"
         with said.open("w") as log:
             self._process = subprocess.Popen(
@@ -60,7 +49,6 @@ class Local:
                 env={
                     **self.env,
                     "RUNBOOKS_CLOCK": str(self.clock),
-                    "MAWJA_CONTRACTS": str(contracts),
                 },
                 stdout=log,
                 stderr=subprocess.STDOUT,

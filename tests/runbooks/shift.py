@@ -1,4 +1,4 @@
-"""A shift: the pages for who leads, and the upgrade, typed line by line as people would.
+"""A shift: the pages for who leads, typed line by line as people would.
 
 What stands in capitals in a command is what an earlier one printed. Who types is who may: agents
 their callbacks, somebody else the approval. What people do outside of the pages (they reach out,
@@ -12,24 +12,19 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from services.runtime.identity import Role
 from tests.runbooks import pages
 from tests.runbooks.local import Local
-from tests.runbooks.outside import Sender, enquiry, hang_up, intake, number
+from tests.runbooks.outside import enquiry, hang_up, intake
 
 PAGES = (
     "drill.md",
-    "activate-a-surge.md",
     "run-a-campaign.md",
     "recall-a-message.md",
     "hand-over-a-shift.md",
-    "after-action.md",
-    "upgrade.md",
 )
 """In the order of a shift."""
 PRINTS: Mapping[str, Mapping[str, str]] = {
@@ -56,7 +51,6 @@ _LEAVES = re.compile(r"mawja campaign watch CAMPAIGN\b")
 _LEAVES_S = 8.0
 _STEP_S = 180.0
 _INTERRUPTED = 130
-_ENDS = re.compile(r'kill -TERM "\$\(mawja pid (\w+-0)\)"')
 
 
 def commands(page: str) -> tuple[str, ...]:
@@ -100,29 +94,17 @@ class Shift:
         """Types a page, told in a line. Raises AssertionError, CalledProcessError, RpcError."""
         began = time.monotonic()
         lines = commands(page)
-        with ExitStack() as beside:
-            if page == "upgrade.md":
-                beside.callback(Sender(self.on, every_s=0.1).end)
-            before = _BEFORE.get(page)
-            if before is not None:
-                before(self)
-            for line in lines:
-                self._type(line)
+        before = _BEFORE.get(page)
+        if before is not None:
+            before(self)
+        for line in lines:
+            self._type(line)
         return f"{len(lines)} commands in {time.monotonic() - began:.0f} s"
 
     def _type(self, line: str) -> None:
-        ended = _ENDS.fullmatch(line)
-        pid = self.on.pid(ended[1]) if ended else 0
-        said = self._said(line)
-        self.known |= printed(line, said)
+        self.known |= printed(line, self._said(line))
         if line == "mawja campaign example > plan.yaml":
             _written(self.folder / "plan.yaml")
-        if ended:
-            name = ended[1]
-            wait_until(
-                lambda: self.on.pid(name) not in (0, pid) and self.on.serves(name),
-                f"{name} serves again",
-            )
 
     def _said(self, line: str) -> str:
         ours, theirs = pty.openpty()
@@ -180,28 +162,6 @@ def wait_until(done: Callable[[], bool], what: str, within_s: float = 90.0) -> N
         time.sleep(0.5)
 
 
-def _wave(shift: Shift) -> None:
-    # Two things happen: schools are asked about, and the power is out, which is listed first.
-    for first, last, said in (
-        (40, 90, "Are the schools closed tomorrow? My son goes to school in Hawalli."),
-        (0, 40, "No power at our house in Al Jahra for 3 hours, when is it back?"),
-    ):
-        more = partial(_more, shift, _proposed(shift))
-        with intake(shift.on) as stub:
-            for at in range(first, last):
-                stub.submit(enquiry(f"wave-{at}", said, number=number(at), language="en"))
-        wait_until(more, "a proposal")
-
-
-def _more(shift: Shift, before: int) -> bool:
-    return _proposed(shift) > before
-
-
-def _proposed(shift: Shift) -> int:
-    said = shift.on.said("proposal", "list", "--as", "maryam")
-    return len(re.findall(r"(?m)^[0-9a-f]{8} ", said))
-
-
 def _people(shift: Shift) -> None:
     rows = [f"+999500{at:06d},{'en' if at % 4 == 0 else 'ar'},{at}" for at in range(800)]
     listed = "\n".join(["number,language,place", *rows, "12,ar,7", ""])
@@ -222,7 +182,6 @@ def _open(shift: Shift) -> None:
 
 
 _BEFORE: Mapping[str, Callable[[Shift], None]] = {
-    "activate-a-surge.md": _wave,
     "run-a-campaign.md": _people,
     "hand-over-a-shift.md": _open,
 }
