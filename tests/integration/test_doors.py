@@ -10,33 +10,28 @@ import contextlib
 import json
 import random
 import socket
-from collections.abc import Iterator, Sequence
-from importlib import import_module
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
 import pytest
 import redis
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from kafka import KafkaProducer
 from mawja.broadcast.v1 import audiences_pb2 as audiences
 from mawja.broadcast.v1 import audiences_pb2_grpc
-from mawja.broadcast.v1 import events_pb2 as broadcast
-from mawja.broadcast.v1.campaigns_pb2 import CampaignCommand
 from mawja.common.v1 import common_pb2 as common
 
-from services.broadcast.campaigns.register import partition_of_campaign
 from services.local.system import ROOMS, token
-from services.runtime import ids, rpc, topics
+from services.runtime import rpc, topics
 from services.runtime.identity import Role
-from services.runtime.own import EPOCH, Record
-from services.runtime.scan import Scan
+from services.runtime.own import EPOCH
 from services.runtime.topics import Topic
 from services.tools.local import smsc_record
 from tests.broadcast_rig import wait_until
+from tests.doors_calls import asked, call, methods
+from tests.doors_records import campaigns_of, crafted, real_records
 from tests.doors_rig import ALSO, DEAD, PARTITIONS, READ, Doors, Given, account, all_read, standing
-from tests.fixtures.events_v1.make import EVENTS, examples
 from tests.garbage import SEED, noise, spoilt, wild, wild_event
 
 pytestmark = pytest.mark.timeout(600)
@@ -48,22 +43,6 @@ EACH = 12
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     with standing(tmp_path_factory.mktemp("doors")) as started:
         yield started
-
-
-def real_records(doors: Doors, wanted: Sequence[Topic]) -> dict[str, list[bytes]]:
-    """What stands in each topic; examples where nothing does."""
-    found: dict[str, list[bytes]] = {topic.name: [] for topic in wanted}
-
-    def take(record: Record) -> None:
-        found[record.topic].append(record.value or b"")
-
-    with Scan(doors.system.parts.kafka, wanted) as scan:
-        scan.advance(take)
-    for name, values in found.items():
-        if not values:
-            event = EVENTS[name].DESCRIPTOR
-            values += [example.SerializeToString() for _, example in examples(event)]
-    return found
 
 
 def test_any_record_is_done_or_set_aside(doors: Doors) -> None:
@@ -131,78 +110,7 @@ def test_who_subscribed_is_found_among_garbage(doors: Doors) -> None:
     doors.nobody_died()
 
 
-def campaigns_of(draw: random.Random, partition: int) -> Iterator[bytes]:
-    """Campaigns of a partition, that are made, rehearsed and told of as nobody would."""
-    for number in range(40):
-        name = ids.derive("doors", str(number))
-        if partition_of_campaign(name, PARTITIONS) != partition:
-            continue
-        for what in ("create", "rehearse", "update", "rehearse", "share", "start", "recall"):
-            action = CampaignCommand()
-            if what == "recall":
-                action.recall = "why"
-            else:
-                held = getattr(action, what)
-                held.SetInParent()
-                wild(draw, held)
-            action.campaign_id = name
-            action.envelope.command_id = f"{what}/{draw.random()}"
-            action.envelope.subject = draw.choice(["", "a", "b"])
-            yield action.SerializeToString()
-
-
-def crafted(topic: Topic, real: dict[str, list[bytes]]) -> Iterator[bytes]:
-    """Whole records with right seals, and one thing in them that cannot be."""
-    if topic is topics.QUEUED_NORMAL:
-        for change in (
-            {"lane": 0},
-            {"lane": 9},
-            {"lane": common.LANE_BULK},
-            {"parts": 0},
-            {"parts": 2**31},
-            {"person": b"short"},
-            {"expires_ms": 2**63 - 1},
-            {"message_id": "not-hex-" + "0" * 28},
-        ):
-            queued = broadcast.QueuedMessage.FromString(real[topic.name][0])
-            queued.message_id = ids.derive("doors", str(change))
-            queued.expires_ms += 3_600_000
-            for name, value in change.items():
-                setattr(queued, name, value)
-            yield queued.SerializeToString()
-    elif topic is topics.RECEIPT:
-        yield broadcast.Receipt(
-            carrier="local",
-            person=b"p" * 16,
-            reference=2**31,
-            state=broadcast.RECEIPT_STATE_DELIVERED,
-        ).SerializeToString()
-
-
 # Methods, tokens and ports.
-
-
-def methods(room: str) -> Iterator[Any]:
-    more = ("campaigns_pb2", "audiences_pb2", "alerts_pb2") if room == "broadcast" else ()
-    for name in ("service_pb2", *more):
-        module = import_module(f"mawja.{room}.v1.{name}")
-        [service] = module.DESCRIPTOR.services_by_name.values()
-        yield from service.methods
-
-
-def call(channel: Any, method: Any, sent: Sequence[bytes], metadata: Any) -> Any:
-    """The status code of one call with any bytes."""
-    path = f"/{method.containing_service.full_name}/{method.name}"
-    if method.client_streaming:
-        answers: Any = channel.stream_stream(path)(iter(sent), metadata=metadata, timeout=2)
-    elif method.server_streaming:
-        answers = channel.unary_stream(path)(sent[0], metadata=metadata, timeout=0.3)
-    else:
-        answers = channel.unary_unary(path).future(sent[0], metadata=metadata, timeout=5)
-    with contextlib.suppress(grpc.RpcError):
-        for _ in answers if method.client_streaming or method.server_streaming else ():
-            pass
-    return answers.code()
 
 
 ANSWERS = {
@@ -378,19 +286,6 @@ def test_spoilt_entries_of_a_view_are_survived(doors: Doors) -> None:
         client.flushall()
     doors.whole_way()
     assert doors.exits() == {}
-
-
-def asked(method: Any, keys: Sequence[bytes]) -> Iterator[bytes]:
-    """Requests for what stands in Redis."""
-    request = GetMessageClass(method.input_type)
-    yield request().SerializeToString()
-    [identifier, *_] = method.input_type.fields
-    if identifier.type == FieldDescriptor.TYPE_STRING:
-        for key in keys:
-            with contextlib.suppress(UnicodeDecodeError):
-                message = request()
-                setattr(message, identifier.name, key.decode().rsplit(":", 1)[-1])
-                yield message.SerializeToString()
 
 
 # And again.
