@@ -20,10 +20,10 @@ def _named(name: str) -> x509.Name:
 
 
 class Authority:
-    """Signs certificates; `file` is its own."""
+    """Signs certificates that hold for `hours`; `file` is its own."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self._name = folder, name
+    def __init__(self, folder: Path, name: str, hours: int = 1) -> None:
+        self._folder, self._name, self._hours = folder, name, hours
         self._key = ec.generate_private_key(ec.SECP256R1())
         signed = self._signed(name, self._key, [], is_authority=True)
         self.file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
@@ -63,7 +63,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(hours=self._hours))
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
         )
         if alternatives:

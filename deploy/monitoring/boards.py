@@ -38,6 +38,17 @@ OPERATIONS: dict[str, Sequence[Panel]] = {
             "Beyond 5 s a clock is not followed.",
             [("max by (room) (abs(mawja_clock_skew_seconds))", "{{room}}")],
         ),
+        (
+            "Certificates end",
+            "s",
+            "Below 14 days nobody has renewed one.",
+            [
+                (
+                    "min by (room, used_for) (mawja_tls_certificate_ends_seconds)",
+                    "{{room}} {{used_for}}",
+                )
+            ],
+        ),
     ),
     "Requests": (
         (
@@ -67,6 +78,55 @@ OPERATIONS: dict[str, Sequence[Panel]] = {
                     f"sum by (le, room) (rate(mawja_rpc_seconds_bucket{_RATE})))",
                     "{{room}}",
                 )
+            ],
+        ),
+    ),
+    "Console": (
+        (
+            "Pages",
+            "reqps",
+            "By what was answered.",
+            [
+                (
+                    f"sum by (status) (rate(mawja_console_request_seconds_count{_RATE}))",
+                    "{{status}}",
+                )
+            ],
+        ),
+        (
+            "Pages that fail",
+            "reqps",
+            "By route: which room's they are.",
+            [
+                (
+                    "sum by (route) "
+                    f'(rate(mawja_console_request_seconds_count{{status="5xx"}}{_RATE}))',
+                    "{{route}}",
+                )
+            ],
+        ),
+        (
+            "Until a page begins, 99 of 100",
+            "s",
+            "What who leads waits.",
+            [
+                (
+                    "histogram_quantile(0.99, sum by (le) "
+                    f"(rate(mawja_console_request_seconds_bucket{_RATE})))",
+                    "console",
+                )
+            ],
+        ),
+        (
+            "Live pages and sign-ins",
+            "none",
+            "Who looks on, and who wants to.",
+            [
+                ("sum(mawja_console_streams_open)", "live pages"),
+                (
+                    "sum by (way, outcome) (increase(mawja_console_sign_ins_total[5m]))",
+                    "{{way}} {{outcome}} in 5 min",
+                ),
             ],
         ),
     ),
@@ -179,6 +239,19 @@ LEADING: dict[str, Sequence[Panel]] = {
             "none",
             "Must be 0.",
             [('sum(mawja_outreach_hand_overs_open{drill="false"})', "cases")],
+        ),
+    ),
+    "Campaigns": (
+        (
+            "Recipients",
+            "none",
+            "Of campaigns that run or pause, drills left out: each is in one bucket.",
+            [
+                (
+                    'sum by (bucket) (mawja_broadcast_campaign_recipients{drill="false"})',
+                    "{{bucket}}",
+                )
+            ],
         ),
     ),
     "Who heard from us": (

@@ -11,6 +11,7 @@ from services.console.admission import Closed, Forged, admitted
 from services.console.book import Book
 from services.console.calls import Calls, Refused
 from services.console.door import Door, TooLong
+from services.console.measuring import Measured
 from services.console.oidc import Provider
 from services.console.pages import AREAS
 from services.console.rendering import Pages, render
@@ -72,7 +73,7 @@ def build(
     for router in AREAS:
         app.include_router(router)
     _answers(app)
-    return Door(
+    door = Door(
         app,
         sessions=sessions,
         holds=lambda session: (
@@ -86,6 +87,7 @@ def build(
         secure=settings.secure,
         cookie=cookies.session,
     )
+    return Measured(door)
 
 
 def _answers(app: FastAPI) -> None:

@@ -25,7 +25,7 @@ from services.console.book import Book
 from services.console.calls import Refused
 from services.console.sessions import Session, Sessions
 from services.console.users import User, read
-from services.runtime import log
+from services.runtime import log, metrics
 from services.runtime.clock import Millis, monotonic_s, now_ms
 from services.runtime.errors import Away, ConfigError
 
@@ -256,6 +256,7 @@ async def begin(
     if ended is not None:
         await book.ended(ended, audit.SESSION_EVENT_SIGNED_OUT)
     cookies.set(response, cookies.session, token)
+    metrics.SIGN_INS.labels(way, "signed-in").inc()
 
 
 def _verified(hash_: str, password: str) -> bool:

@@ -7,6 +7,7 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 
 from services.console.sessions import Sessions
+from services.runtime import metrics
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import Away
 
@@ -26,6 +27,7 @@ def events(request: Request, stream: AsyncIterator[bytes]) -> StreamingResponse:
 async def _while_signed_in(request: Request, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     sessions: Sessions = request.app.state.sessions
     looked_s = monotonic_s()
+    metrics.CONSOLE_STREAMS.inc()
     try:
         async for data in stream:
             if monotonic_s() - looked_s >= LOOKS_S:
@@ -38,6 +40,7 @@ async def _while_signed_in(request: Request, stream: AsyncIterator[bytes]) -> As
                     pass
             yield data
     finally:
+        metrics.CONSOLE_STREAMS.dec()
         close = getattr(stream, "aclose", None)
         if close is not None:
             await close()

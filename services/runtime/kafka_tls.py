@@ -10,6 +10,7 @@ import os
 import ssl
 from typing import Any
 
+from services.runtime import certificates
 from services.runtime.config import Reader
 from services.runtime.errors import ConfigError
 
@@ -26,11 +27,13 @@ def context() -> ssl.SSLContext | None:
     try:
         made = ssl.create_default_context(cafile=str(folder / "ca.crt"))
         made.load_cert_chain(str(folder / "user.crt"), str(folder / "user.key"))
+        own, authority = (folder / "user.crt").read_bytes(), (folder / "ca.crt").read_bytes()
     except OSError as error:
         raise ConfigError(
             f"MAWJA_KAFKA_TLS is {folder}, which must hold ca.crt, user.crt and user.key in PEM: "
             f"{type(error).__name__}"
         ) from None
+    certificates.show("kafka", lambda: own, lambda: authority)
     return made
 
 

@@ -147,6 +147,11 @@ CARRIER_DELIVERIES = Counter(
     "Webhook deliveries by outcome: what is not taken the carrier must bring again.",
     ["carrier", "outcome"],
 )
+CAMPAIGN_RECIPIENTS = Gauge(
+    "mawja_broadcast_campaign_recipients",
+    "Recipients of campaigns that run or pause, by where they are: each is in one bucket.",
+    ["partition", "bucket", "drill"],
+)
 OPT_OUT_PAGES = Counter(
     "mawja_broadcast_opt_out_pages_total",
     "Opt-out pages by what they say: away means that wishes were not kept.",
@@ -164,6 +169,11 @@ KAFKA_SILENT = Gauge(
 REDIS_SILENT = Gauge(
     "mawja_redis_unanswered_seconds",
     "How long Redis has not answered this process: screens and intake's keys need it.",
+)
+CERTIFICATE_ENDS_S = Gauge(
+    "mawja_tls_certificate_ends_seconds",
+    "Until a certificate that the process holds ends, below 0 since: then nobody is let in by it.",
+    ["used_for", "file"],
 )
 CLOCK_SKEW = Gauge(
     "mawja_clock_skew_seconds",
@@ -204,6 +214,21 @@ DRILL_SERVICE_LEVEL = Gauge(
 )
 SERVICE_LEVEL_TARGET = Gauge(
     "mawja_wave_service_level_target_ratio", "What the centre promises, 0 to 1.", ["level"]
+)
+
+CONSOLE_SECONDS = Histogram(
+    "mawja_console_request_seconds",
+    "Until a page of the console begins to answer: what who leads waits, and is refused (RED).",
+    ["route", "method", "status"],
+    buckets=(0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
+)
+CONSOLE_STREAMS = Gauge(
+    "mawja_console_streams_open", "Live pages that are open: how many people look on now."
+)
+SIGN_INS = Counter(
+    "mawja_console_sign_ins_total",
+    "Sign-ins by way and outcome: many refused is somebody who guesses.",
+    ["way", "outcome"],
 )
 
 

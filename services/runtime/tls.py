@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from services.runtime import log
+from services.runtime import certificates, log
 from services.runtime.errors import ConfigError
 
 NAMES = ("ca.crt", "tls.crt", "tls.key")
@@ -76,6 +76,11 @@ class Files:
         self._folder = folder
         self._pems = read(folder)
         self._why = ""
+        certificates.show(
+            "services",
+            lambda: self.current().certificate,
+            lambda: self._pems.authority,
+        )
 
     def current(self) -> Pems:
         """What the files say now. Reads them: some 0.2 ms."""

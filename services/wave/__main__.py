@@ -10,6 +10,7 @@ from services.runtime.own import LogReader
 from services.runtime.service import Service, main
 from services.runtime.tail import Tail
 from services.runtime.topics import QUEUE_STATE
+from services.wave.behind import Behind
 from services.wave.book import Book
 from services.wave.bursts import Bursts
 from services.wave.contracts import file
@@ -31,13 +32,16 @@ async def build(service: Service) -> None:
     book = Book()
     publisher = Publisher(book, service.producer, settings.partitions)
     bursts, drills = Bursts(book), Bursts(book, drill=True)
+    reader = LogReader(settings.kafka, f"{service.replica}-reader")
+    behind = Behind(reader, settings.partitions)
     follower = Follower(
         faust_app(
             f"{service.replica}-{started_ms}", settings.kafka, settings.partitions, Path(folder)
         ),
-        LogReader(settings.kafka, f"{service.replica}-reader"),
+        reader,
         settings.partitions,
         Count(book, publisher),
+        behind,
         publisher,
         Raiser(bursts, drills, service.producer),
         started_ms,
@@ -46,7 +50,7 @@ async def build(service: Service) -> None:
         WaveServicer(book, publisher, bursts, drills, lambda: follower.caught_up, service.ending),
         service.server,
     )
-    service.tasks.append(follower.run)
+    service.tasks += [follower.run, behind.run]
     board = Switchboard(file.read(settings.contracts), settings, service.producer, service.replica)
     queues = Tail(settings, QUEUE_STATE, f"{service.replica}-watched-queues", state_of)
     contracts_pb2_grpc.add_ContractServiceServicer_to_server(

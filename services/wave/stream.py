@@ -32,6 +32,7 @@ from services.runtime.clock import monotonic_s
 from services.runtime.errors import Away, MawjaError, Stop
 from services.runtime.own import LogReader, Record
 from services.runtime.topics import LEVEL, TALLY
+from services.wave.behind import Behind
 from services.wave.count import Count
 from services.wave.publish import Publisher
 from services.wave.raising import Raiser
@@ -91,6 +92,7 @@ class Follower:
         reader: LogReader,
         partitions: int,
         count: Count,
+        behind: Behind,
         publisher: Publisher,
         raiser: Raiser,
         now_ms: int,
@@ -99,6 +101,7 @@ class Follower:
         self._reader = reader
         self._partitions = range(partitions)
         self._count = count
+        self._behind = behind
         self._publisher = publisher
         self._raiser = raiser
         self._started_ms = now_ms
@@ -118,6 +121,7 @@ class Follower:
                 if message.value is not None:
                     written_ms = round(message.timestamp * 1000)
                     self._count.take(message.partition, message.offset, written_ms, message.value)
+                    self._behind.counted(message.partition, message.offset, written_ms)
         except Exception as error:
             # Faust would start the agent anew, behind the record that it failed on.
             self._failure = error
@@ -180,6 +184,8 @@ class Follower:
                 _log.info("assigned anew while reading up", error=type(error).__name__)
                 return
             raise Away(f"the tallies could not be read: {type(error).__name__}") from error
+        for (_, partition), (_, end) in spans.items():
+            self._behind.read(partition, end)
         self.caught_up = True
         _log.info(
             "read up",
@@ -190,3 +196,4 @@ class Follower:
     def _take(self, record: Record) -> None:
         if record.value is not None:
             self._count.take(record.partition, record.offset, record.timestamp, record.value)
+            self._behind.counted(record.partition, record.offset, record.timestamp)

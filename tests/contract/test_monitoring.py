@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from deploy.monitoring import boards, generate
 
@@ -118,3 +119,18 @@ def test_prometheus_takes_the_rules_and_they_do_as_their_tests_say() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
     tested = promtool("test", "rules", *map(str, sorted((FOLDER / "tests").glob("*.yaml"))))
     assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_a_cluster_names_rooms_and_the_job_as_the_rules_do() -> None:
+    path = ROOT / "deploy" / "k8s" / "components" / "monitoring" / "pods.yaml"
+    spec = yaml.safe_load(path.read_text("utf-8"))["spec"]
+    (endpoint,) = spec["podMetricsEndpoints"]
+    named = {one["targetLabel"]: one for one in endpoint["relabelings"]}
+    assert named["room"]["sourceLabels"] == ["__meta_kubernetes_pod_label_app_kubernetes_io_name"]
+    assert named["job"]["replacement"] == "mawja"
+    told = {job for rule in generate.rules() for job in re.findall(r'job="(\w+)"', rule["expr"])}
+    assert told == {"mawja"}
+    (chosen,) = spec["selector"]["matchExpressions"]
+    base = ROOT / "deploy" / "k8s" / "base"
+    scraped = {p.stem for p in base.glob("*.yaml") if "name: metrics" in p.read_text("utf-8")}
+    assert set(chosen["values"]) == scraped

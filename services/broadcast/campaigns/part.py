@@ -14,6 +14,7 @@ from services.broadcast.books import Books
 from services.broadcast.campaigns.board import Board
 from services.broadcast.campaigns.brake import Brake
 from services.broadcast.campaigns.feed import Feed, Giving, corrects, sends
+from services.broadcast.campaigns.gauging import Gauges
 from services.broadcast.campaigns.life import (
     BRAKE,
     CORRECTED,
@@ -91,6 +92,7 @@ class Part:
         self._board = shared.board
         self._books = books
         self._tally = tally
+        self._gauges = Gauges(partition, shared.board, tally)
         self._permits = Permits(shared.rules)
         self._giving = Giving(books, self._permits)
         self._statements = Statements(
@@ -124,6 +126,7 @@ class Part:
         if task is not None:
             # They read from Kafka, whose client swallows a cancellation that meets its closing.
             await stop.cancelled([task, *self._rehearsals.values()])
+        self._gauges.leave()
 
     @property
     def running(self) -> bool:
@@ -215,6 +218,7 @@ class Part:
             try:
                 await asyncio.sleep(_TICK_S)
                 if self._board.whole:
+                    self._gauges.look()
                     await self._turn()
             except Away as error:
                 self._feeds.clear()

@@ -1,15 +1,20 @@
 """Signing in and out, the way home, and what probes ask."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from mawja.audit.v1 import service_pb2 as audit
 
 from services.console import signing
+from services.console.calls import Refused
 from services.console.oidc import WITHIN_S, NoRole, Provider
 from services.console.rendering import render
 from services.console.settings import LANGUAGES
 from services.console.who import person_of
-from services.runtime.errors import Forbidden
+from services.runtime import metrics
+from services.runtime.errors import Away, Forbidden
 
 router = APIRouter()
 _BACK = "/sign-in/provider/back"
@@ -40,21 +45,23 @@ async def sign_in(request: Request) -> Response:
     if local is None:
         return _asked(request, 403)
     address = request.client.host if request.client else ""
-    found = await local.check(
-        str(form.get("user", ""))[:100],
-        str(form.get("password", ""))[:200],
-        str(form.get("code", ""))[:20],
-        address,
-    )
     where = own(str(form.get("next", "")))
-    if isinstance(found, signing.Failed):
-        if found.event:
-            await request.app.state.book.tell(found.note())
-        # 403 to both: whether somebody must wait says nothing about whether they exist.
-        return _asked(request, 403, next=where, wrong=True, wait_s=found.wait_s)
-    response = RedirectResponse(where or "/wave", 303)
-    await signing.begin(request, response, found, "password")
-    return response
+    with _tried("password"):
+        found = await local.check(
+            str(form.get("user", ""))[:100],
+            str(form.get("password", ""))[:200],
+            str(form.get("code", ""))[:20],
+            address,
+        )
+        if not isinstance(found, signing.Failed):
+            response = RedirectResponse(where or "/wave", 303)
+            await signing.begin(request, response, found, "password")
+            return response
+    metrics.SIGN_INS.labels("password", "waits" if found.wait_s else "refused").inc()
+    if found.event:
+        await request.app.state.book.tell(found.note())
+    # 403 to both: whether somebody must wait says nothing about whether they exist.
+    return _asked(request, 403, next=where, wrong=True, wait_s=found.wait_s)
 
 
 @router.post("/sign-in/language")
@@ -98,23 +105,27 @@ async def back(request: Request) -> Response:
     if provider is None:
         return _asked(request, 404)
     try:
-        user, where = await provider.arrived(
-            asked.get("state", ""), asked.get("code", ""), request.cookies.get(cookies.coming, "")
-        )
+        with _tried("oidc"):
+            user, where = await provider.arrived(
+                asked.get("state", ""),
+                asked.get("code", ""),
+                request.cookies.get(cookies.coming, ""),
+            )
+            response = RedirectResponse(where or "/wave", 303)
+            cookies.forget(response, cookies.coming)
+            await signing.begin(request, response, user, "oidc")
+            return response
     except Forbidden as error:
+        metrics.SIGN_INS.labels("oidc", "refused").inc()
         if isinstance(error, NoRole) and error.first:
             await request.app.state.book.tell(
                 audit.NoteSessionRequest(
                     event=audit.SESSION_EVENT_NO_ROLE, user=error.sub, way="oidc"
                 )
             )
-        response = _asked(request, 403, refused=True)
-        cookies.forget(response, cookies.coming)
-        return response
-    response = RedirectResponse(where or "/wave", 303)
-    cookies.forget(response, cookies.coming)
-    await signing.begin(request, response, user, "oidc")
-    return response
+        refused = _asked(request, 403, refused=True)
+        cookies.forget(refused, cookies.coming)
+        return refused
 
 
 @router.post("/sign-out")
@@ -153,6 +164,17 @@ def _asked(request: Request, status: int = 200, **context: object) -> Response:
     said = {"next": own(request.query_params.get("next", "")), "wrong": False, "wait_s": 0}
     said |= {"refused": False, "away": False}
     return render(request, "common/sign-in.html", status, **{**said, **context})
+
+
+@contextmanager
+def _tried(way: str) -> Iterator[None]:
+    """Counts a sign-in that comes to nothing because Redis, the provider or the room that notes it
+    does not answer."""
+    try:
+        yield
+    except (Away, Refused):
+        metrics.SIGN_INS.labels(way, "away").inc()
+        raise
 
 
 def _origin(request: Request) -> str:
