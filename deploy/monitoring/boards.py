@@ -159,6 +159,26 @@ OPERATIONS: dict[str, Sequence[Panel]] = {
             ],
         ),
     ),
+    "Do the books balance?": (
+        (
+            "In no bucket, or in two",
+            "none",
+            "Must be 0.",
+            [("max by (thing, kind) (mawja_ledger_imbalance)", "{{thing}} {{kind}}")],
+        ),
+        (
+            "Where all stand",
+            "none",
+            "Since the ledger began to count, an hour before its start.",
+            [("max by (thing, bucket) (mawja_ledger_standing)", "{{thing}} {{bucket}}")],
+        ),
+        (
+            "The ledger is behind",
+            "s",
+            "How old the balance is that is shown.",
+            [('min(mawja_ledger_behind_seconds{room="reports"})', "behind")],
+        ),
+    ),
     "Carriers": (
         (
             "Binds",

@@ -30,10 +30,10 @@ FAILED = broadcast_pb2.MESSAGE_STATE_FAILED
 SUPPRESSED = broadcast_pb2.MESSAGE_STATE_SUPPRESSED
 EXPIRED = broadcast_pb2.MESSAGE_STATE_EXPIRED
 
-_FINAL = frozenset({DELIVERED, FAILED, SUPPRESSED, EXPIRED})
-_MAY_BE_AT_CARRIER = frozenset({CLAIMED, SUBMITTED, UNKNOWN, DELIVERED, FAILED})
+FINAL = frozenset({DELIVERED, FAILED, SUPPRESSED, EXPIRED})
+MAY_BE_AT_CARRIER = frozenset({CLAIMED, SUBMITTED, UNKNOWN, DELIVERED, FAILED})
 _BEFORE_CARRIER = frozenset({CLAIMED, SUPPRESSED, EXPIRED})
-_NEXT: dict[int, frozenset[State]] = {
+NEXT: dict[int, frozenset[State]] = {
     NEVER_STATED: _BEFORE_CARRIER | {QUEUED},
     QUEUED: _BEFORE_CARRIER,
     CLAIMED: frozenset({RELEASED, SUBMITTED, UNKNOWN, FAILED}),
@@ -42,7 +42,7 @@ _NEXT: dict[int, frozenset[State]] = {
     SUBMITTED: frozenset({SUBMITTED, UNKNOWN, DELIVERED, FAILED}),
     UNKNOWN: frozenset({UNKNOWN, DELIVERED, FAILED}),
 }
-_BUCKETS: dict[int, str] = {
+BUCKETS: dict[int, str] = {
     RELEASED: "queued",
     CLAIMED: "claimed",
     SUBMITTED: "submitted",
@@ -168,11 +168,11 @@ class MessageBook:
             before = self.state[number]
             self._entered[change.state] += change.state != before
             attempt = self._attempt[number] + (change.state == CLAIMED)
-            if before in _FINAL:
+            if before in FINAL:
                 self._broken["messages left their final state"] += 1
-            elif change.state == CLAIMED and before in _MAY_BE_AT_CARRIER:
+            elif change.state == CLAIMED and before in MAY_BE_AT_CARRIER:
                 self._broken["messages were claimed again while the carrier might have them"] += 1
-            elif change.state not in _NEXT[before] or change.attempt != attempt:
+            elif change.state not in NEXT[before] or change.attempt != attempt:
                 self._broken["states of messages do not follow from the ones before"] += 1
             else:
                 # A change that may not follow counts for no reader.
@@ -205,7 +205,7 @@ class MessageBook:
         asked for it. One that was given back unused waits in its lane again."""
         if not flags & _WANTED:
             return None
-        return _BUCKETS.get(state) or ("queued" if flags & IN_LANE else "waiting")
+        return BUCKETS.get(state) or ("queued" if flags & IN_LANE else "waiting")
 
     def set_aside(self) -> set[int]:
         """Messages that were asked for, are in a dead letter, and of which no status tells."""
@@ -261,7 +261,7 @@ class MessageBook:
         """Messages that the SMS centre may have without our knowing which of its own they are: no
         answer came, or not for every part."""
         return sum(
-            state in _MAY_BE_AT_CARRIER
+            state in MAY_BE_AT_CARRIER
             # One that failed without any id was refused as a whole.
             and not (state == FAILED and not ids.strip(b"\0"))
             and not all(ids.split(b"\0"))
@@ -306,7 +306,7 @@ class MessageBook:
         problems.note(stated, "messages have a status and were never requested")
         problems.note(unwanted - stated, "messages are in a lane and were never requested")
         # The final buckets as they were entered, the others as they stand: two ways that must meet.
-        ended = sum(self._entered[state] for state in _FINAL)
+        ended = sum(self._entered[state] for state in FINAL)
         problems.note(
             abs(m.requested - (ended + m.unknown + m.set_aside + m.waiting)),
             "messages are in no bucket or in two",

@@ -231,6 +231,21 @@ SIGN_INS = Counter(
     ["way", "outcome"],
 )
 
+IMBALANCE = Gauge(
+    "mawja_ledger_imbalance",
+    "Contacts and messages that are not in exactly one bucket, by how: must be 0.",
+    ["thing", "kind"],
+)
+BALANCE = Gauge(
+    "mawja_ledger_standing",
+    "Contacts and messages since the ledger began to count, by bucket: together all there were.",
+    ["thing", "bucket"],
+)
+LEDGER_BEHIND_S = Gauge(
+    "mawja_ledger_behind_seconds",
+    "How long ago the moment is as of which the ledger counted last: the imbalance is of then.",
+)
+
 
 def serve(address: str) -> int:
     """Serves /metrics at host:port in a thread and returns the port that was bound."""

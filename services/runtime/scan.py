@@ -61,8 +61,9 @@ class Scan:
             raise Away(f"Kafka at {bootstrap} does not answer: {type(error).__name__}") from error
 
     def _seek(self, since_ms: int) -> None:
-        found = self._consumer.offsets_for_times(dict.fromkeys(self._every, since_ms))
+        # First the ends: what is written in between stands behind them.
         ends = self._consumer.end_offsets(self._every)
+        found = self._consumer.offsets_for_times(dict.fromkeys(self._every, since_ms))
         for tp in self._every:
             self._consumer.seek(tp, found[tp].offset if found.get(tp) else ends[tp])
 
