@@ -3,7 +3,10 @@ passed over, and again when it is not; a past owner's late record counts for not
 
 import asyncio
 import contextlib
+import time
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from mawja.common.v1 import common_pb2
@@ -18,6 +21,7 @@ from services.runtime.config import Settings
 from services.runtime.topics import CASE, CONTACT_ACCEPTED
 from tests.integration.test_campaign_report import Owners
 from tests.report_log import Written
+from tests.room_process import room
 from tests.worker_rig import until
 
 PARTITION = 1
@@ -91,6 +95,22 @@ async def test_a_contact_that_is_passed_over_is_told_until_it_is_decided(
     assert wrong() == {}
     await asyncio.to_thread(owners.write, [decided(0, epoch=1)])
     await until(lambda: wrong() == {(CONTACTS, TWICE): 1})
+
+
+def test_the_process_counts_and_ends_in_order(settings: Settings, tmp_path: Path) -> None:
+    with room("reports", settings, tmp_path) as running:
+        running.target()
+        deadline = time.monotonic() + 30
+        told = ""
+        while "mawja_ledger_imbalance{" not in told:
+            assert time.monotonic() < deadline, running.said
+            time.sleep(0.2)
+            told = urllib.request.urlopen(running.metrics(), timeout=10).read().decode()
+        assert all(f'kind="{kind}",thing="{thing}"' in told for thing, kind in KINDS)
+        began = time.monotonic()
+        running.process.terminate()
+        assert running.process.wait(timeout=20) == 0, running.said
+        assert time.monotonic() - began < 10
 
 
 async def test_while_kafka_does_not_answer_the_balance_grows_old() -> None:
