@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import os
 import signal
 import sys
 import time
@@ -15,11 +14,8 @@ from rich.table import Table
 
 from services.local.doctor import checks
 from services.local.progress import Progress
-from services.local.system import make_keys, token
-from services.runtime import token_keys
 from services.runtime.config import CONSOLE_VARIABLES, VARIABLES
-from services.runtime.identity import Role, create_token_key
-from services.tools import announce, callbacks, dlq, people, processes, rebuild, restored
+from services.tools import announce, callbacks, dlq, keyring, people, processes, rebuild, restored
 from services.tools.afteraction.command import app as report_app
 from services.tools.audit.command import app as audit_app
 from services.tools.campaigns.commands import app as campaign_app
@@ -64,6 +60,8 @@ app.add_typer(playbook_app)
 app.add_typer(report_app)
 app.add_typer(audit_app)
 app.add_typer(users_app)
+app.command("keys")(keyring.keys_command)
+app.command("token")(keyring.token_command)
 app.command("rebuild")(rebuild.command)
 app.command("pid")(processes.command)
 app.command("down")(processes.down)
@@ -279,68 +277,6 @@ def doctor(
     console().print(table)
     if not all(check.ok for check in found):
         raise typer.Exit(1)
-
-
-def _keys(home: Path | None, keys: Path | None) -> Path:
-    return keys or Path(os.environ.get("MAWJA_KEYS") or home_folder(home) / "keys")
-
-
-Keys = Annotated[
-    Path | None, typer.Option("--keys", help="Folder of the key ring. Default: $MAWJA_KEYS.")
-]
-
-
-@app.command("keys")
-def keys_command(
-    new_token_key: Annotated[
-        str, typer.Option(metavar="NAME", help="Make one more token key, which signs from now on.")
-    ] = "",
-    take_away: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Have the token key NAME sign and verify nothing more."),
-    ] = "",
-    home: Home = None,
-    keys: Keys = None,
-) -> None:
-    """Make what is missing of a key ring: the person key, this and next month's keys, a token key.
-
-    Existing keys are never touched. Destroying a file in `months/` erases every number and text of
-    that month. How one token key takes another's place without a refused call:
-    runbooks/rotate-keys.md.
-
-    Examples:
-
-    - `mawja keys --new-token-key 2027-01`
-    - `mawja keys --take-away local`
-    """
-    with _errors():
-        folder = _keys(home, keys)
-        make_keys(folder)
-        if new_token_key:
-            token_keys.check_new(folder, new_token_key)
-            create_token_key(folder, new_token_key)
-        if take_away:
-            token_keys.take_away(folder, take_away)
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                print(path)
-
-
-@app.command("token")
-def token_command(
-    role: Annotated[list[Role] | None, typer.Option(help="Role of the caller. Repeatable.")] = None,
-    subject: Annotated[str, typer.Option(help="Who it is for.")] = "local",
-    home: Home = None,
-    keys: Keys = None,
-) -> None:
-    """Print a token of 12 hours for trying a service by hand.
-
-    Send it as `authorization: Bearer TOKEN`.
-    """
-    with _errors():
-        folder = _keys(home, keys)
-        make_keys(folder)
-        print(token(folder, subject, *(role or [Role.COORDINATOR])))
 
 
 @app.command()
