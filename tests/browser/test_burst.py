@@ -61,7 +61,7 @@ def test_a_burst_becomes_a_campaign_of_two_people(people: People) -> None:
     author.get_by_role("link", name=say("Change it")).click()
     author.fill("#correction_ar", "تصحيح")
     author.fill("#correction_en", "Correction")
-    author.fill("#most_parts_per_second", "2")
+    author.fill("#most_parts_per_second", "3")
     author.get_by_role("button", name=say("Save the draft")).click()
     author.wait_for_url(at)
     author.get_by_role("button", name=say("Rehearse")).click()
@@ -76,7 +76,7 @@ def test_a_burst_becomes_a_campaign_of_two_people(people: People) -> None:
     _decide(author, at, "pause", "the hour is wrong")
     expect(author.locator(".state")).to_have_text(say("Paused"))
     _decide(author, at, "resume")
-    expect(author.locator(".state")).to_have_text(say("Completed"), timeout=60_000)
+    expect(author.locator(".state")).to_have_text(say("Completed"), timeout=150_000)
     people.audit(author)
     _decide(second, at, "recall", "it was decided otherwise")
     expect(author.locator(".state")).to_have_text(say("Recalled"))
@@ -99,6 +99,7 @@ def _proposed(people: People, page: Page) -> None:
 def _decide(page: Page, at: str, deed: str, reason: str = "") -> None:
     """Two clicks: the deed, and that it is meant."""
     page.goto(f"{at}/{deed}")
+    assert page.url == f"{at}/{deed}", f"it can't {deed}: {page.locator('.state').text_content()}"
     if page.locator("#reason").count():
         page.fill("#reason", reason or "as planned")
     page.locator("main form button").first.click()
