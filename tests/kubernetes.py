@@ -19,6 +19,15 @@ COMPONENTS = K8S / "components"
 OVERLAYS = K8S / "overlays"
 VERSION = "1.37"
 OPERATORS = ("keda.sh/", "kafka.strimzi.io/", "monitoring.coreos.com/")
+PORTS = {
+    "intake": 7001,
+    "dedup": 7002,
+    "wave": 7003,
+    "outreach": 7004,
+    "broadcast": 7005,
+    "reports": 7006,
+}
+"""Where each service answers to gRPC."""
 
 Resource = dict[str, Any]
 
@@ -59,3 +68,21 @@ def pod_of(held: Resource) -> Resource | None:
     """The pod's spec of what makes pods."""
     spec: Resource | None = held.get("spec", {}).get("template", {}).get("spec")
     return spec if held["kind"] in {"Deployment", "StatefulSet", "Job"} else None
+
+
+def restricted(name: str, pod: Resource, volumes: set[str]) -> None:
+    """The pod of `name` fits the restricted standard, has its limits and mounts these kinds of
+    volumes only."""
+    assert pod["securityContext"]["runAsNonRoot"] is True, name
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    for volume in pod.get("volumes", []):
+        assert volume.keys() <= {"name", *volumes}
+    for container in pod["containers"]:
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False, name
+        assert security["readOnlyRootFilesystem"] is True
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
+        assert "memory" in container["resources"]["limits"]

@@ -21,7 +21,7 @@ from services.runtime.identity import Role, issue
 from services.runtime.own import Entry, Epochs, LogReader, OwnedLog, Record, admitted
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer
-from services.runtime.topics import CALLBACK, MESSAGE_REQUESTED, Topic
+from services.runtime.topics import CALLBACK, CASE, MESSAGE_REQUESTED, Topic
 
 
 @dataclass
@@ -61,6 +61,20 @@ class Dedup:
 
     def log(self, person: bytes) -> OwnedLog:
         return self.logs[topics.partition_of(person, len(self.logs))]
+
+
+@asynccontextmanager
+async def deciding(settings: Settings) -> AsyncIterator[Dedup]:
+    """Dedup, as the owner of its log."""
+    producer, reader = Producer(settings.kafka, "test-dedup"), LogReader(settings.kafka, "dedup")
+    await producer.start()
+    try:
+        logs = [OwnedLog(producer, reader, CASE, p) for p in range(settings.partitions)]
+        for log in logs:
+            await log.acquire("test-dedup")
+        yield Dedup(producer, Keyring(settings.keys), logs)
+    finally:
+        await producer.stop()
 
 
 @dataclass

@@ -21,7 +21,7 @@ from services.runtime.errors import (
 from services.runtime.identity import Unauthenticated
 
 _AWAY_RETRY_MS = 1_000
-_CODES: Mapping[type, int] = {
+_CODES: Mapping[type[MawjaError], int] = {
     Invalid: code_pb2.INVALID_ARGUMENT,
     Conflict: code_pb2.ALREADY_EXISTS,
     NotFound: code_pb2.NOT_FOUND,
@@ -47,8 +47,13 @@ def raise_refusal(code: int, message: str) -> None:
     if code == code_pb2.INVALID_ARGUMENT:
         field, _, rule = message.partition(": ")
         raise Invalid([Violation(field, rule)])
-    kinds = (kind for kind, of in _CODES.items() if of == code)
-    raise next(kinds, NotInState)(message)
+    raise kind_of(code, NotInState)(message)
+
+
+def kind_of(code: int, otherwise: type[MawjaError]) -> type[MawjaError]:
+    """The error of the closed list that a gRPC status code stands for; `otherwise`: for a code that
+    stands for none."""
+    return next((kind for kind, of in _CODES.items() if of == code), otherwise)
 
 
 def retry_after_ms(error: MawjaError) -> int:

@@ -1,8 +1,8 @@
 """`mawja announce`: what callers hear while they wait."""
 
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,8 @@ from services.runtime.clock import now_ms
 from services.runtime.errors import ConfigError, NotFound
 from services.runtime.identity import Role
 from services.runtime.spans import span_ms
-from services.tools.asked import Service, ended, place, shown
+from services.tools.asked import Service, opened
+from services.tools.options import AsCoordinator, AsJson, Outreach, Token
 from services.tools.screen import console, show_answer
 from services.tools.where import Home
 
@@ -34,14 +35,6 @@ option; 3 the service did not answer, so that it may be asked again; 130 Ctrl-C.
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-Token = Annotated[str, typer.Option(envvar="MAWJA_TOKEN", help="Who you are; see `mawja token`.")]
-As = Annotated[
-    str, typer.Option("--as", help="Who you are, in a local run: a coordinator so named.")
-]
-Outreach = Annotated[
-    str, typer.Option(envvar="MAWJA_OUTREACH", help="Where outreach listens (host:port).")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 _SHORT = 8
 
 
@@ -58,15 +51,12 @@ class Desk(Service):
         return answer.announcements
 
 
-@contextmanager
-def _desk(home: Path | None, outreach: str, token: str, subject: str) -> Iterator[Desk]:
-    with ended("mawja announce list"):
-        target, keys = place(home, outreach, "outreach")
-        desk = Desk(target, shown(token, subject, keys, Role.COORDINATOR))
-        try:
-            yield desk
-        finally:
-            desk.close()
+def _desk(
+    home: Path | None, outreach: str, token: str, subject: str
+) -> AbstractContextManager[Desk]:
+    return opened(
+        Desk, "outreach", Role.COORDINATOR, "mawja announce list", home, outreach, token, subject
+    )
 
 
 @app.command("set")
@@ -88,7 +78,7 @@ def set_command(
     ] = False,
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsCoordinator = "",
     outreach: Outreach = "",
     home: Home = None,
 ) -> None:
@@ -134,7 +124,7 @@ def list_command(
     over: Annotated[bool, typer.Option("--over", help="Also those that are over.")] = False,
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsCoordinator = "",
     outreach: Outreach = "",
     home: Home = None,
 ) -> None:
@@ -167,7 +157,7 @@ def list_command(
 def end_command(
     announcement: Annotated[str, typer.Argument(help="Its id, or how it begins (`list`).")],
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsCoordinator = "",
     outreach: Outreach = "",
     home: Home = None,
 ) -> None:

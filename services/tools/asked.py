@@ -10,9 +10,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import grpc
 import jwt
@@ -27,34 +27,21 @@ from services.runtime import channels
 from services.runtime.errors import (
     Away,
     ConfigError,
-    Conflict,
-    Forbidden,
     Invalid,
     MawjaError,
-    NotFound,
-    NotInState,
     Violation,
 )
 from services.runtime.identity import Role, Unauthenticated
 from services.runtime.rpc import bearer
+from services.runtime.status import kind_of
 from services.tools.local import home_folder
-from services.tools.told import told
+from services.tools.told import told, told_if_away
 
-AWAY = 3
-"""Exit code when the service did not answer: what was asked may be asked again."""
 # What gRPC itself says when there is nobody, or nobody any more; services say whole sentences.
 _BROKEN_OFF = re.compile("(?i)connect|socket closed|stream removed|goaway|recvmsg")
 _ASK_S = 20.0
-_KINDS: dict[grpc.StatusCode, type[MawjaError]] = {
-    grpc.StatusCode.NOT_FOUND: NotFound,
-    grpc.StatusCode.FAILED_PRECONDITION: NotInState,
-    grpc.StatusCode.PERMISSION_DENIED: Forbidden,
-    grpc.StatusCode.ALREADY_EXISTS: Conflict,
-    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
-    grpc.StatusCode.UNAVAILABLE: Away,
-    grpc.StatusCode.DEADLINE_EXCEEDED: Away,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: Away,
-}
+# Neither says that it was not done, or never can be.
+_LATER = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 
 def place(home: Path | None, address: str, room: str) -> tuple[str, Path]:
@@ -105,7 +92,7 @@ def error_of(error: Any, room: str, target: str) -> MawjaError:
         return Away(f"{room} at {target} does not answer; try again when it is up")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         details = f"{room} took too long to answer; look whether it was done, and try again"
-    return _KINDS.get(code, MawjaError)(details)
+    return (Away if code in _LATER else kind_of(code.value[0], MawjaError))(details)
 
 
 class Service:
@@ -132,17 +119,41 @@ class Service:
             raise error_of(error, self._room, self._target) from None
 
 
+class _HangsUp(Protocol):
+    def close(self) -> None: ...
+
+
+_Asked = TypeVar("_Asked", bound=_HangsUp)
+
+
+@contextlib.contextmanager
+def opened(
+    made: Callable[[str, str], _Asked],
+    room: str,
+    role: Role,
+    look: str,
+    home: Path | None,
+    address: str,
+    token: str,
+    subject: str,
+) -> Iterator[_Asked]:
+    """A room's service for who asks, as `made` makes it of target and token, until the command is
+    done; what ends it early ends it like `ended(look)`."""
+    with ended(look):
+        target, keys = place(home, address, room)
+        with contextlib.closing(made(target, shown(token, subject, keys, role))) as service:
+            yield service
+
+
 @contextlib.contextmanager
 def ended(look: str) -> Iterator[None]:
     """How a command ends that can't go on: what a person can mend, and that the service is away,
-    end it with a line, exit codes 1 and `AWAY`; Ctrl-C with 130. `look`: the command that shows
-    what was done."""
+    end it with a line, exit codes 1 and `AWAY` (of `told`); Ctrl-C with 130. `look`: the command
+    that shows what was done."""
     with told():
         try:
-            yield
-        except Away as error:
-            print(f"mawja: {error}", file=sys.stderr)
-            raise typer.Exit(AWAY) from None
+            with told_if_away():
+                yield
         except KeyboardInterrupt:
             print(
                 f"mawja: interrupted; what was asked for may be done: see `{look}`",

@@ -1,8 +1,7 @@
 """`mawja callbacks`: what an agent types to call people back, from anywhere with only gRPC."""
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,8 @@ from services.runtime.clock import now_ms
 from services.runtime.errors import ConfigError, NotFound
 from services.runtime.identity import Role
 from services.tools import where
-from services.tools.asked import Service, ended, place, shown
+from services.tools.asked import Service, opened
+from services.tools.options import AsAgent, AsJson, Outreach, Token
 from services.tools.screen import console, show_answer
 
 app = typer.Typer(
@@ -34,28 +34,9 @@ option; 3 the service did not answer, so that it may be asked again; 130 Ctrl-C.
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-Token = Annotated[
-    str,
-    typer.Option(envvar="MAWJA_TOKEN", help="Who you are; see `mawja token`.", show_envvar=True),
-]
-As = Annotated[
-    str,
-    typer.Option("--as", help="Who you are, in a local run that makes tokens: an agent so named."),
-]
-Outreach = Annotated[
-    str,
-    typer.Option(
-        envvar="MAWJA_OUTREACH",
-        help="Where the service listens (host:port), when it is no local run.",
-        show_envvar=True,
-    ),
-]
 Drill = Annotated[
     bool,
     typer.Option("--drill", help="Of a drill that you take part in, instead of real callers."),
-]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="For programs: the answer as JSON, and nothing else.")
 ]
 _OUTCOMES = {
     "resolved": events_pb2.CALLBACK_OUTCOME_RESOLVED,
@@ -87,15 +68,12 @@ class Desk(Service):
         return after
 
 
-@contextmanager
-def _desk(home: Path | None, outreach: str, token: str, subject: str) -> Iterator[Desk]:
-    with ended("mawja callbacks list --mine"):
-        target, keys = place(home, outreach, "outreach")
-        desk = Desk(target, shown(token, subject, keys, Role.AGENT))
-        try:
-            yield desk
-        finally:
-            desk.close()
+def _desk(
+    home: Path | None, outreach: str, token: str, subject: str
+) -> AbstractContextManager[Desk]:
+    return opened(
+        Desk, "outreach", Role.AGENT, "mawja callbacks list --mine", home, outreach, token, subject
+    )
 
 
 @app.command("list")
@@ -106,7 +84,7 @@ def list_command(
     drill: Drill = False,
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsAgent = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:
@@ -143,7 +121,7 @@ def claim_command(
     drill: Drill = False,
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsAgent = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:
@@ -184,7 +162,7 @@ def claim_command(
 def extend_command(
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsAgent = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:
@@ -199,7 +177,7 @@ def complete_command(
     note: Annotated[str, typer.Option(help="What is to be remembered; stored sealed.")] = "",
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsAgent = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:
@@ -214,7 +192,7 @@ def complete_command(
 def no_answer_command(
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsAgent = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:
@@ -232,7 +210,7 @@ def release_command(
     until: Annotated[datetime | None, typer.Option("--until", help="… until then.")] = None,
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsAgent = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:
@@ -252,7 +230,7 @@ def give_up_command(
     reason: Annotated[str, typer.Option("--reason", help="Why; stored sealed, with your name.")],
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsAgent = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:

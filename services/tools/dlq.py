@@ -15,6 +15,7 @@ from services.runtime.privacy import Keyring
 from services.runtime.topics import DEAD_LETTERS
 from services.tools import records, where
 from services.tools.letters import Box, By, Letter
+from services.tools.options import Token
 from services.tools.screen import console
 from services.tools.told import told
 
@@ -33,10 +34,6 @@ MAWJA_KEYS name.
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-Token = Annotated[
-    str,
-    typer.Option(envvar="MAWJA_TOKEN", help="Who you are; see `mawja token`.", show_envvar=True),
-]
 Room = Annotated[str, typer.Argument(help=f"One of {', '.join(DEAD_LETTERS)}.")]
 Partition = Annotated[int | None, typer.Argument(min=0, help="As `list` shows it.")]
 Offset = Annotated[int | None, typer.Argument(min=0, help="Of the letter, as `list` shows it.")]

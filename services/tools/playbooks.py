@@ -20,6 +20,7 @@ from services.runtime.clock import now_ms
 from services.runtime.identity import Role
 from services.tools import where
 from services.tools.asked import Service, ended, place, shown
+from services.tools.options import AsAgent, AsJson, Dedup, Outreach, Token
 from services.tools.screen import console, show_answer
 from services.tools.told import told
 
@@ -34,33 +35,6 @@ Knowledge = Annotated[
 ]
 Books = Annotated[
     Path | None, typer.Option(help="The folder of playbooks. None: the shipped ones.")
-]
-Token = Annotated[
-    str,
-    typer.Option(envvar="MAWJA_TOKEN", help="Who you are; see `mawja token`.", show_envvar=True),
-]
-As = Annotated[
-    str,
-    typer.Option("--as", help="Who you are, in a local run that makes tokens: an agent so named."),
-]
-Outreach = Annotated[
-    str,
-    typer.Option(
-        envvar="MAWJA_OUTREACH",
-        help="Where outreach listens (host:port), when it is no local run.",
-        show_envvar=True,
-    ),
-]
-Dedup = Annotated[
-    str,
-    typer.Option(
-        envvar="MAWJA_DEDUP",
-        help="Where dedup listens (host:port), when it is no local run.",
-        show_envvar=True,
-    ),
-]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="For programs: the answer as JSON, and nothing else.")
 ]
 
 
@@ -178,7 +152,7 @@ def explain_command(
     case: Annotated[str, typer.Argument(help="The number of a case (MW-…), or its id.")],
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsAgent = "",
     outreach: Outreach = "",
     dedup_at: Dedup = "",
     home: where.Home = None,
@@ -217,7 +191,7 @@ def hand_overs_command(
     agency: Annotated[str, typer.Option(help="Only of this agency.")] = "",
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsAgent = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:
@@ -250,7 +224,7 @@ def confirm_command(
     case: Annotated[str, typer.Argument(help="The number of the case (MW-…), or its id.")],
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsAgent = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import typer
 
-from services.runtime.errors import MawjaError
+from services.runtime.errors import Away, MawjaError
+
+AWAY = 3
+"""Exit code when what was asked did not answer: it may be asked again."""
 
 
 @contextlib.contextmanager
@@ -22,3 +25,13 @@ def told(*also: type[Exception]) -> Iterator[None]:
     except KeyboardInterrupt:
         print("mawja: interrupted; everything it started has been stopped", file=sys.stderr)
         raise typer.Exit(130) from None
+
+
+@contextlib.contextmanager
+def told_if_away() -> Iterator[None]:
+    """Ends the command with exit code `AWAY` and one line when a part of the system is away."""
+    try:
+        yield
+    except Away as error:
+        print(f"mawja: {error}", file=sys.stderr)
+        raise typer.Exit(AWAY) from None

@@ -5,16 +5,8 @@ from functools import cache
 
 import yaml
 
-from tests.kubernetes import BASE, COMPONENTS, ROOT, Resource, resources
+from tests.kubernetes import BASE, COMPONENTS, PORTS, ROOT, Resource, resources
 
-ROOMS = {
-    "intake": 7001,
-    "dedup": 7002,
-    "wave": 7003,
-    "outreach": 7004,
-    "broadcast": 7005,
-    "reports": 7006,
-}
 PARTS = {"kafka": {9092, 9093}, "redis": {6379}, "carrier": {443, 2775, 3550}}
 
 
@@ -55,22 +47,22 @@ def recorded() -> dict[str, list[str]]:
 
 
 def test_what_a_room_may_connect_to_is_what_it_did_connect_to() -> None:
-    assert recorded().keys() == ROOMS.keys()
+    assert recorded().keys() == PORTS.keys()
     for room, seen in recorded().items():
         assert leads_to(room) == {part: PARTS[part] for part in seen}, room
 
 
 def test_no_room_calls_another() -> None:
-    for room in ROOMS:
-        assert not leads_to(room).keys() & ROOMS.keys()
+    for room in PORTS:
+        assert not leads_to(room).keys() & PORTS.keys()
 
 
 def test_the_console_may_connect_to_what_it_is_told_of() -> None:
     configs = {h["metadata"]["name"]: h["data"] for h in resources(BASE / "config.yaml")}
     told = [value for value in configs["mawja-console"].values() if value.startswith("dns:///")]
     addresses = [value.removeprefix("dns:///").split(":") for value in told]
-    rooms = {room: {*ROOMS.values()} for room, _ in addresses}
-    assert {(room, int(port)) for room, port in addresses} == set(ROOMS.items())
+    rooms = {room: {*PORTS.values()} for room, _ in addresses}
+    assert {(room, int(port)) for room, port in addresses} == set(PORTS.items())
     assert leads_to("console") == {**rooms, "redis": {6379}}
 
 
@@ -87,23 +79,23 @@ def test_everything_starts_from_nothing_allowed() -> None:
 def test_who_is_let_in_is_let_out_over_there() -> None:
     """Each way between our own pods is open at both of its ends."""
     inward: set[tuple[str, str, int]] = set()
-    for name in (*ROOMS, "console", "redis"):
+    for name in (*PORTS, "console", "redis"):
         for rule in policies()[name].get("ingress", []):
             for peer in rule["from"]:
                 ports = [port["port"] for port in rule["ports"]]
                 inward |= {(source, name, port) for source in names(peer) for port in ports}
     outward = {
         (name, target, port)
-        for name in (*ROOMS, "console", "redis")
+        for name in (*PORTS, "console", "redis")
         for target, ports in leads_to(name).items()
         for port in ports
-        if target in {*ROOMS, "console", "redis"}
+        if target in {*PORTS, "console", "redis"}
     }
     # A rule names all rooms and all their ports; at the other end only a room's own is open.
     open_there = {
         (source, target, port)
         for source, target, port in outward
-        if target not in ROOMS or port == ROOMS[target]
+        if target not in PORTS or port == PORTS[target]
     }
     assert inward == open_there
 

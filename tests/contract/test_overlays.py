@@ -12,7 +12,7 @@ import pytest
 from services.local.system import ROOMS
 from services.runtime.config import CONSOLE_VARIABLES, LOCAL_ONLY, VARIABLES
 from services.runtime.topics import BY_NAME
-from tests.kubernetes import OVERLAYS, ROOT, Resource, pod_of, rendered, validate
+from tests.kubernetes import OVERLAYS, ROOT, Resource, pod_of, rendered, restricted, validate
 
 pytestmark = pytest.mark.peers
 
@@ -75,19 +75,7 @@ def test_everything_is_in_one_namespace_that_refuses_what_is_not_restricted(over
 
 def test_pods_are_restricted_and_have_their_limits(overlay: Path) -> None:
     for name, pod in pods(overlay):
-        assert pod["securityContext"]["runAsNonRoot"] is True, name
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert pod["automountServiceAccountToken"] is False
-        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
-        for volume in pod.get("volumes", []):
-            assert volume.keys() <= {"name", "secret", "emptyDir", "projected", "configMap"}
-        for container in pod["containers"]:
-            security = container["securityContext"]
-            assert security["allowPrivilegeEscalation"] is False, name
-            assert security["readOnlyRootFilesystem"] is True
-            assert security["capabilities"] == {"drop": ["ALL"]}
-            assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
-            assert "memory" in container["resources"]["limits"]
+        restricted(name, pod, {"secret", "emptyDir", "projected", "configMap"})
 
 
 def test_images_are_fixed_and_no_secret_is_in_the_files(overlay: Path) -> None:

@@ -22,14 +22,11 @@ from typer.testing import CliRunner
 from services.runtime import clock, rpc
 from services.runtime.config import Settings
 from services.runtime.identity import Role
-from services.runtime.own import LogReader, OwnedLog
-from services.runtime.privacy import Keyring
-from services.runtime.produce import Producer
-from services.runtime.topics import CASE
+from services.runtime.own import LogReader
 from services.tools.__main__ import app
-from services.tools.asked import AWAY
+from services.tools.told import AWAY
 from tests.callbacks_rig import RULES, Agent, owed, waiting
-from tests.outreach_rig import Dedup, logged, requested, until
+from tests.outreach_rig import Dedup, deciding, logged, requested, until
 from tests.room_process import Room, room
 
 AGENTS = 300
@@ -49,16 +46,9 @@ def reader(settings: Settings) -> LogReader:
 
 
 @pytest.fixture(scope="module")
-async def told(settings: Settings, reader: LogReader) -> AsyncIterator[Dedup]:
-    producer = Producer(settings.kafka, "test-dedup")
-    await producer.start()
-    try:
-        logs = [OwnedLog(producer, reader, CASE, p) for p in range(settings.partitions)]
-        for log in logs:
-            await log.acquire("test-dedup")
-        yield Dedup(producer, Keyring(settings.keys), logs)
-    finally:
-        await producer.stop()
+async def told(settings: Settings) -> AsyncIterator[Dedup]:
+    async with deciding(settings) as owner:
+        yield owner
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,8 @@ from services.local.parts import Parts
 from services.local.system import token
 from services.runtime.identity import Role
 from services.tools.__main__ import app
-from services.tools.asked import AWAY
 from services.tools.local import write_addresses
+from services.tools.told import AWAY
 from tests.broadcast_rig import Rig, digits, drilled, numbers, running, wait_until
 
 PEOPLE = 800

@@ -1,7 +1,7 @@
 """Signing in by OpenID Connect, at a provider on loopback, with a real Valkey between."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -31,16 +31,6 @@ agencies:
   municipality: MUNICIPALITY
   police: POLICE
 """
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalValkey]:
-    """A Valkey of these tests' own."""
-    running = LocalValkey(tmp_path_factory.mktemp("valkey"))
-    running.start()
-    running.ready()
-    yield running
-    running.stop()
 
 
 @pytest_asyncio.fixture

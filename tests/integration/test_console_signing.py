@@ -1,7 +1,7 @@
 """Sessions, attempts and codes of the console, in a real Valkey."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +37,6 @@ class Clock:
     def add(self, seconds: float) -> None:
         """Lets time pass."""
         self.now += int(1000 * seconds)
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalValkey]:
-    """A Valkey of these tests' own."""
-    running = LocalValkey(tmp_path_factory.mktemp("valkey"))
-    running.start()
-    running.ready()
-    yield running
-    running.stop()
 
 
 @pytest_asyncio.fixture

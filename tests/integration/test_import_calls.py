@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -29,25 +28,12 @@ from services.runtime.scan import Scan
 from services.runtime.topics import CALLBACK, CONTACT_ACCEPTED, MESSAGE_REQUESTED
 from services.tools.scorecards.figures import card
 from services.tools.scorecards.reading import read
+from tests.call_counts import counts, write
 from tests.intake_rig import intake, stored
 from tests.room_process import environment, room
 
 MAWJA = Path(sys.executable).with_name("mawja")
-BANK = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "bank_calls.csv"
 DUBAI = ZoneInfo("Asia/Dubai")
-
-
-def counts(rows: int) -> list[tuple[datetime, int]]:
-    """Five-minute counts of a call centre: the public ones where they are, else drawn alike."""
-    if BANK.exists():
-        with BANK.open() as file:
-            return [
-                (datetime.fromisoformat(row["DateTime"]), int(row["Calls"]))
-                for row in islice(csv.DictReader(file), rows)
-            ]
-    rng = random.Random(3)
-    begin = datetime.fromisoformat("2003-03-03T07:00:00+00:00")
-    return [(begin + timedelta(minutes=5 * at), rng.randint(90, 200)) for at in range(rows)]
 
 
 @dataclass
@@ -115,9 +101,10 @@ def records(path: Path) -> list[dict[str, Any]]:
     # Yesterday's, since intake takes no calls for ever.
     begin = datetime.now(DUBAI).replace(hour=8, minute=0, second=0, microsecond=0)
     begin -= timedelta(days=1)
-    first = counts(6)[0][0]
+    held = counts(1)[:6]
+    first = held[0][0]
     calls: list[dict[str, Any]] = []
-    for slot, count in counts(6):
+    for slot, count in held:
         for number in range(count):
             wait = rng.choice([0, 3, 19, 20, 21, 45, 130])
             calls.append(
@@ -219,11 +206,8 @@ def test_counts_as_a_rehearsal_by_the_hour_after_an_interruption(
     rooms: Rooms, tmp_path: Path
 ) -> None:
     path = tmp_path / "counts.csv"
-    held = counts(26)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["rownames", "DateTime", "Calls"])
-        writer.writerows((n, at.isoformat(), count) for n, (at, count) in enumerate(held))
+    held = counts(1)[:26]
+    write(path, held)
     total = sum(count for _, count in held)
     real = card(read(rooms.settings.kafka, False, 0)).whole
 

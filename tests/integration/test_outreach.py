@@ -19,11 +19,10 @@ from mawja.outreach.v1 import service_pb2
 from services.runtime import ids, trace
 from services.runtime.config import Settings
 from services.runtime.identity import Role
-from services.runtime.own import EPOCH, Entry, LogReader, OwnedLog
-from services.runtime.privacy import Keyring
-from services.runtime.produce import Producer, acknowledged
+from services.runtime.own import EPOCH, Entry, LogReader
+from services.runtime.produce import acknowledged
 from services.runtime.topics import CASE, MESSAGE_REQUESTED, OUTREACH_DEAD
-from tests.outreach_rig import Dedup, caller, logged, records, requested, until
+from tests.outreach_rig import Dedup, caller, deciding, logged, records, requested, until
 from tests.room_process import Room, room
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -36,16 +35,9 @@ def reader(settings: Settings) -> LogReader:
 
 
 @pytest.fixture(scope="module")
-async def told(settings: Settings, reader: LogReader) -> AsyncIterator[Dedup]:
-    producer = Producer(settings.kafka, "test-dedup")
-    await producer.start()
-    try:
-        logs = [OwnedLog(producer, reader, CASE, p) for p in range(settings.partitions)]
-        for log in logs:
-            await log.acquire("test-dedup")
-        yield Dedup(producer, Keyring(settings.keys), logs)
-    finally:
-        await producer.stop()
+async def told(settings: Settings) -> AsyncIterator[Dedup]:
+    async with deciding(settings) as owner:
+        yield owner
 
 
 async def test_a_text_is_acknowledged_and_an_abandoned_call_offered_a_callback(

@@ -2,30 +2,22 @@
 on the day of a flood within a minute.
 """
 
-import random
+from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
-
 from services.tools.proposals.replay import Interval, read, replay
+from tests.call_counts import counts, drawn, write
 
-BANK = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "bank_calls.csv"
 WIDTH_MS, DAY_MS = 300_000, 86_400_000
 BEGIN = 1_799_971_200_000  # A Monday at 00:00 UTC.
 
 
-def ordinary(days: int, seed: int = 1) -> list[Interval]:
-    """Weekdays from 07:00 to 21:00, most calls in the late morning; some days are missing."""
-    pick, found = random.Random(seed), []
-    for day in range(days):
-        if day % 7 > 4 or pick.random() < 0.1:
-            continue
-        busy = pick.uniform(0.7, 1.4)
-        for slot in range(14 * 12):
-            mean = busy * (90 + 190 * max(0.0, 1 - abs(slot - 44) / 60))
-            at_ms = BEGIN + day * DAY_MS + 7 * 3_600_000 + slot * WIDTH_MS
-            found.append(Interval(at_ms, WIDTH_MS, max(0, round(pick.gauss(mean, mean**0.5 * 2)))))
-    return found
+def ordinary(days: int) -> list[Interval]:
+    """A call centre's weeks, drawn."""
+    monday = datetime.fromtimestamp(BEGIN / 1000, UTC)
+    return [
+        Interval(int(at.timestamp() * 1000), WIDTH_MS, calls) for at, calls in drawn(monday, days)
+    ]
 
 
 def test_ordinary_weeks_propose_at_most_once_a_week_and_only_while_nothing_is_known() -> None:
@@ -54,11 +46,10 @@ def test_a_flood_is_proposed_within_a_minute_and_once() -> None:
         assert shown.raised_ms - start_ms <= 60_000
 
 
-@pytest.mark.skipif(not BANK.exists(), reason="the public counts are not here")
-def test_a_real_call_centre_is_proposed_something_at_most_once_a_week() -> None:
-    """The first five weeks: without any history at first, when most is proposed."""
-    intervals = read(BANK)
-    first = [one for one in intervals if one.start_ms < intervals[0].start_ms + 35 * DAY_MS]
-    found = replay(first)
+def test_five_weeks_of_a_call_centre_propose_at_most_once_a_week(tmp_path: Path) -> None:
+    """Without any history at first, when most is proposed."""
+    path = tmp_path / "counts.csv"
+    write(path, counts(35))
+    found = replay(read(path))
     assert found.weeks > 4
     assert found.per_week <= 1

@@ -1,17 +1,13 @@
 """`mawja report surge`: the after-action report of a surge, as HTML and PDF, from the log alone."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from services.local.progress import Progress
-from services.runtime.clock import now_ms
-from services.runtime.errors import Away, ConfigError
-from services.tools.asked import AWAY
-from services.tools.campaigns.times import past_ms
-from services.tools.told import told
+from services.runtime.errors import ConfigError
+from services.tools.told import told, told_if_away
 from services.tools.where import Home
 
 app = typer.Typer(
@@ -75,33 +71,19 @@ def surge(
     - `mawja report surge --again booklet/surge-20261122.json`
     """
     with told():
-        from services.broadcast.rules.zones import zone as zone_of
         from services.tools.account import source
         from services.tools.afteraction.making import written
         from services.tools.afteraction.reading import Asked
+        from services.tools.periods import limits, zone_named
         from services.tools.reports.words import LANGUAGES
 
-        try:
-            told_in = zone_of(zone)
-        except KeyError:
-            raise ConfigError(
-                f"there is no time zone {zone!r}: give one such as Asia/Dubai"
-            ) from None
-        now = now_ms()
-        limits = []
-        for option, given in (("--since", since), ("--until", until)):
-            try:
-                limits.append(past_ms(given, now, told_in) if given else 0)
-            except ValueError as error:
-                raise ConfigError(f"{option} {error}") from None
-        since_ms, until_ms = limits
-        if until_ms and until_ms <= since_ms:
-            raise ConfigError("--until must be after --since")
+        told_in = zone_named(zone)
+        since_ms, until_ms = limits(since, until, told_in)
         if again is not None and (since or until or drill or name):
             raise ConfigError("--again says itself what the report is of: give nothing beside it")
         languages = LANGUAGES if lang == "both" else (lang,)
         asked = Asked(since_ms, until_ms, drill, name)
-        try:
+        with told_if_away():
             for path in written(
                 source(home).kafka,
                 asked,
@@ -113,6 +95,3 @@ def surge(
                 Progress(),
             ):
                 print(path)
-        except Away as error:
-            print(f"mawja: {error}", file=sys.stderr)
-            raise typer.Exit(AWAY) from None

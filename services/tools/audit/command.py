@@ -23,6 +23,7 @@ from services.tools import where
 from services.tools.audit import heads
 from services.tools.audit.checking import check
 from services.tools.campaigns.times import past_ms
+from services.tools.options import Token
 from services.tools.screen import console
 from services.tools.told import told
 
@@ -113,12 +114,7 @@ def list_command(
     as_json: Annotated[
         bool, typer.Option("--json", help="For programs: an object a line.")
     ] = False,
-    token: Annotated[
-        str,
-        typer.Option(
-            envvar="MAWJA_TOKEN", help="Who you are; see `mawja token`.", show_envvar=True
-        ),
-    ] = "",
+    token: Token = "",
     home: where.Home = None,
 ) -> None:
     """List who decided what, the latest last. For auditors and administrators.

@@ -10,9 +10,10 @@ from mawja.broadcast.v1.alerts_pb2 import ExportAlertRequest
 
 from services.runtime.errors import ConfigError, Invalid
 from services.tools.campaigns import drafting
-from services.tools.campaigns.app import AsJson, Name, show_json
+from services.tools.campaigns.app import Name, show_json
 from services.tools.campaigns.asking import asks
 from services.tools.campaigns.office import Office
+from services.tools.options import AsJson
 
 _MOST_BYTES = 1024 * 1024
 

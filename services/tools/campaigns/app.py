@@ -34,9 +34,6 @@ option; 3 the service did not answer, so that it may be asked again; 130 Ctrl-C.
 Name = Annotated[
     str, typer.Argument(metavar="CAMPAIGN", help="Its id, or the first letters of it.")
 ]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="For programs: the answer as JSON, and nothing else.")
-]
 Reason = Annotated[
     str, typer.Option("--reason", help="Why; kept with your name. Asked for when left out.")
 ]

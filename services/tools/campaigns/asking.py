@@ -5,38 +5,19 @@ asks, which all of them have, and the opening of it.
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, ParamSpec
-
-import typer
+from typing import Any, Concatenate, ParamSpec
 
 from services.tools import where
 from services.tools.campaigns.app import app
 from services.tools.campaigns.office import Office, office
+from services.tools.options import AsCoordinator, Broadcast, Token
 
-Token = Annotated[
-    str,
-    typer.Option(envvar="MAWJA_TOKEN", help="Who you are; see `mawja token`.", show_envvar=True),
-]
-As = Annotated[
-    str,
-    typer.Option(
-        "--as", help="Who you are, in a local run that makes tokens: a coordinator of this name."
-    ),
-]
-Broadcast = Annotated[
-    str,
-    typer.Option(
-        envvar="MAWJA_BROADCAST",
-        help="Where the service listens (host:port), when it is no local run.",
-        show_envvar=True,
-    ),
-]
 _P = ParamSpec("_P")
 
 
 def _options(
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsCoordinator = "",
     broadcast: Broadcast = "",
     home: where.Home = None,
 ) -> None:

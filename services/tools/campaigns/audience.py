@@ -28,12 +28,13 @@ from services.runtime.errors import ConfigError, Invalid
 from services.tools import where
 from services.tools.asked import ended
 from services.tools.campaigns import lists, words
-from services.tools.campaigns.app import AsJson, app, show, show_json
-from services.tools.campaigns.asking import As, Broadcast, Token, asks
+from services.tools.campaigns.app import app, show, show_json
+from services.tools.campaigns.asking import asks
 from services.tools.campaigns.office import LOOK, Office, office
 from services.tools.campaigns.pieces import Pieces
 from services.tools.campaigns.plan import SHORT
 from services.tools.campaigns.query import written
+from services.tools.options import AsCoordinator, AsJson, Broadcast, Token
 
 Encoding = Annotated[
     str,
@@ -96,7 +97,7 @@ def audience_command(
     ] = None,
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsCoordinator = "",
     broadcast: Broadcast = "",
     home: where.Home = None,
 ) -> None:

@@ -20,10 +20,11 @@ from services.runtime.clock import now_ms
 from services.runtime.errors import ConfigError, Invalid, NotInState
 from services.tools.campaigns import dear, lists, tables, words
 from services.tools.campaigns import plan as plans
-from services.tools.campaigns.app import AsJson, Name, app, next_is, show, show_json, tell
+from services.tools.campaigns.app import Name, app, next_is, show, show_json, tell
 from services.tools.campaigns.asking import asks
 from services.tools.campaigns.audience import find
 from services.tools.campaigns.office import Office
+from services.tools.options import AsJson
 
 EXAMPLE = files("services.tools.campaigns").joinpath("example.yaml").read_text("utf-8")
 

@@ -14,7 +14,6 @@ from services.runtime.errors import Away, Forbidden, NotInState
 from services.runtime.ids import same_subject
 from services.tools.campaigns import live, tables
 from services.tools.campaigns.app import (
-    AsJson,
     Name,
     Reason,
     Yes,
@@ -29,6 +28,7 @@ from services.tools.campaigns.app import (
 from services.tools.campaigns.asking import asks
 from services.tools.campaigns.office import Office
 from services.tools.campaigns.words import name_of, said
+from services.tools.options import AsJson
 from services.tools.screen import console
 
 _ENDED = frozenset(

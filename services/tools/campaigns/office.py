@@ -1,9 +1,9 @@
 """CampaignService as one person sees it from a terminal: where it is, who asks, what it refuses."""
 
-import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ from services.runtime import channels
 from services.runtime.errors import Away, ConfigError, NotFound
 from services.runtime.identity import Role
 from services.runtime.rpc import bearer
-from services.tools.asked import ended, error_of, place, shown, subject_of
+from services.tools.asked import error_of, opened, subject_of
 from services.tools.campaigns.pieces import Pieces
 from services.tools.campaigns.plan import SHORT, UUID
 
@@ -301,17 +301,12 @@ class Office:
             stream.cancel()
 
 
-@contextlib.contextmanager
-def office(home: Path | None, broadcast: str, token: str, subject: str) -> Iterator[Office]:
+def office(
+    home: Path | None, broadcast: str, token: str, subject: str
+) -> AbstractContextManager[Office]:
     """Opens the service for who asks. What a person can mend, and that the service is away, end the
-    command with a line: exit codes 1 and `asked.AWAY`; Ctrl-C with 130."""
-    with ended(LOOK):
-        target, keys = place(home, broadcast, "broadcast")
-        opened = Office(target, shown(token, subject, keys, Role.COORDINATOR))
-        try:
-            yield opened
-        finally:
-            opened.close()
+    command with a line: exit codes 1 and `told.AWAY`; Ctrl-C with 130."""
+    return opened(Office, "broadcast", Role.COORDINATOR, LOOK, home, broadcast, token, subject)
 
 
 def _request_id() -> str:

@@ -9,12 +9,13 @@ from mawja.broadcast.v1.audiences_pb2 import Consent, ImportSubscribersStart
 from services.local.progress import Progress, Silent
 from services.runtime.clock import now_ms
 from services.runtime.errors import ConfigError
-from services.tools.campaigns.app import AsJson, show_json
+from services.tools.campaigns.app import show_json
 from services.tools.campaigns.asking import asks
 from services.tools.campaigns.audience import Encoding, Sheet, list_bad, size_of, write_bad
 from services.tools.campaigns.office import Office
 from services.tools.campaigns.pieces import Pieces
 from services.tools.campaigns.times import past_ms
+from services.tools.options import AsJson
 
 
 @asks("subscribers")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import typer
 
-from services.broadcast.rules.zones import zone as zone_of
 from services.local.progress import Progress
 from services.runtime.clock import now_ms
 from services.runtime.errors import ConfigError
@@ -25,6 +24,7 @@ from services.tools.cdr.reading import File, Found, interval_ms, look
 from services.tools.cdr.rows import BadRow, Call, Reading
 from services.tools.cdr.sending import Sender
 from services.tools.cdr.showing import Looked, calls_of, list_bad, look_through, shown
+from services.tools.periods import zone_named
 
 _FIXED = ("line", "agency", "topic", "language")
 
@@ -63,12 +63,7 @@ def run(order: Order) -> None:
             "dates such as 03/04/2026 may begin with the day or the month, and the file does "
             "not tell: give --dates dmy or --dates mdy"
         )
-    try:
-        in_zone = zone_of(order.zone)
-    except KeyError:
-        raise ConfigError(
-            f"there is no time zone {order.zone!r}: give one such as Asia/Dubai"
-        ) from None
+    in_zone = zone_named(order.zone)
     apart_ms = 0
     if found.plan.has("calls"):
         apart_ms = _span(order.interval) if order.interval else interval_ms(opened, found, in_zone)

@@ -23,15 +23,16 @@ from mawja.wave.v1.contracts_pb2 import (
 from rich.table import Table
 
 from services.runtime.clock import now_ms
-from services.runtime.errors import Away, ConfigError
+from services.runtime.errors import ConfigError
 from services.runtime.identity import Role
 from services.runtime.own import Record
 from services.runtime.scan import Scan
 from services.runtime.topics import CALL_DECISION
-from services.tools.asked import AWAY, Service, ended, place, shown
+from services.tools.asked import Service, ended, place, shown
 from services.tools.contracts.settling import Settlement, words
+from services.tools.options import AsCoordinator, AsJson, Token
 from services.tools.screen import console, show_answer
-from services.tools.told import told
+from services.tools.told import told, told_if_away
 from services.tools.where import Home
 
 app = typer.Typer(
@@ -88,14 +89,9 @@ def check(
 @app.command()
 def state(
     drill: Annotated[bool, typer.Option("--drill", help="Queues of rehearsals.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    token: Annotated[
-        str,
-        typer.Option(envvar="MAWJA_TOKEN", help="Who you are; see `mawja token`."),
-    ] = "",
-    as_subject: Annotated[
-        str, typer.Option("--as", help="Who you are, in a local run: a coordinator so named.")
-    ] = "",
+    as_json: AsJson = False,
+    token: Token = "",
+    as_subject: AsCoordinator = "",
     wave: Annotated[
         str, typer.Option(envvar="MAWJA_WAVE", help="Where wave listens (host:port).")
     ] = "",
@@ -180,36 +176,19 @@ def settlement(
     - `mawja contracts settlement --agency education --by hour --since 24h --csv`
     """
     with told():
-        from services.broadcast.rules.zones import zone as zone_of
         from services.tools.account import source
-        from services.tools.campaigns.times import past_ms
+        from services.tools.periods import limits, zone_named
 
-        try:
-            in_zone = zone_of(zone)
-        except KeyError:
-            raise ConfigError(
-                f"there is no time zone {zone!r}: give one such as Asia/Dubai"
-            ) from None
-        now, limits = now_ms(), []
-        for option, given in (("--since", since), ("--until", until)):
-            try:
-                limits.append(past_ms(given, now, in_zone) if given else 0)
-            except ValueError as error:
-                raise ConfigError(f"{option} {error}") from None
-        since_ms, until_ms = limits
-        if until_ms and until_ms <= since_ms:
-            raise ConfigError("--until must be after --since")
+        in_zone = zone_named(zone)
+        since_ms, until_ms = limits(since, until, in_zone)
         shape = "%Y-%m-%d" if by == "day" else "%Y-%m-%d %H:00"
 
         def period(at_ms: int) -> str:
             return datetime.fromtimestamp(at_ms / 1000, in_zone).strftime(shape)
 
         settled = Settlement(since_ms, until_ms, drill, period)
-        try:
+        with told_if_away():
             _read(source(home).kafka, since_ms, settled)
-        except Away as error:
-            print(f"mawja: {error}", file=sys.stderr)
-            raise typer.Exit(AWAY) from None
         rows = [
             (row.period, row.agency, row.model, row.version, row.went, row.reason, calls)
             for row, calls in settled.rows()

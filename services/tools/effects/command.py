@@ -1,20 +1,19 @@
 """`mawja campaign effect`: reads the log, measures, tells."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from services.runtime.clock import now_ms
-from services.runtime.errors import Away, ConfigError, NotInState
+from services.runtime.errors import ConfigError, NotInState
 from services.runtime.spans import span_ms
-from services.tools.asked import AWAY
-from services.tools.campaigns.app import AsJson, Name, show, show_json
+from services.tools.campaigns.app import Name, show, show_json
 from services.tools.campaigns.words import said
 from services.tools.effects.measuring import Effect, Measuring, Part
 from services.tools.effects.reading import read
-from services.tools.told import told
+from services.tools.options import AsJson
+from services.tools.told import told, told_if_away
 from services.tools.where import Home
 
 
@@ -47,14 +46,11 @@ def command(
         within_ms = span_ms(within)
         if within_ms is None:
             raise ConfigError("--within is a number and m, h or d, e.g. 24h")
-        try:
+        with told_if_away():
             kafka = source(home).kafka
             found = read(kafka, campaign_of(kafka, campaign), within_ms).measured
             if not found.started_ms:
                 raise NotInState("it was not started yet: there is nothing to measure")
-        except Away as error:
-            print(f"mawja: {error}", file=sys.stderr)
-            raise typer.Exit(AWAY) from None
         effect = found.effect()
         if keep is not None:
             _keep(found, keep, within)

@@ -10,6 +10,7 @@ import typer
 
 from services.runtime.errors import ConfigError
 from services.tools.local import home_folder
+from services.tools.options import Token
 from services.tools.planner import measured
 from services.tools.planner.measured import ANSWERED, JOINED
 from services.tools.screen import console
@@ -142,12 +143,7 @@ def plan(
             show_envvar=True,
         ),
     ] = "",
-    token: Annotated[
-        str,
-        typer.Option(
-            envvar="MAWJA_TOKEN", help="Who you are; see `mawja token`.", show_envvar=True
-        ),
-    ] = "",
+    token: Token = "",
     emit: Annotated[
         Path | None,
         typer.Option(

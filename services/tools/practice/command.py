@@ -3,8 +3,7 @@
 import asyncio
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +17,9 @@ from services.runtime.clock import now_ms
 from services.runtime.errors import NotFound
 from services.runtime.identity import Role
 from services.tools import where
-from services.tools.asked import Service, ended, place, shown, subject_of
-from services.tools.callbacks import As, AsJson, Desk, Outreach, Token
+from services.tools.asked import Service, ended, opened, place, shown, subject_of
+from services.tools.callbacks import Desk
+from services.tools.options import AsAgent, AsJson, Outreach, Token
 from services.tools.practice import telling
 from services.tools.screen import console, show_answer
 
@@ -46,17 +46,10 @@ _PRACTICE = events_pb2.WORK_PRACTICE
 _RESOLVED = events_pb2.CALLBACK_OUTCOME_RESOLVED
 
 
-@contextmanager
 def _desk(
     home: Path | None, outreach: str, token: str, subject: str, role: Role = Role.AGENT
-) -> Iterator[Desk]:
-    with ended("mawja practice scores"):
-        target, keys = place(home, outreach, "outreach")
-        desk = Desk(target, shown(token, subject, keys, role))
-        try:
-            yield desk
-        finally:
-            desk.close()
+) -> AbstractContextManager[Desk]:
+    return opened(Desk, "outreach", role, "mawja practice scores", home, outreach, token, subject)
 
 
 @app.command("start")
@@ -124,7 +117,7 @@ def start_command(
 def next_command(
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsAgent = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:
@@ -147,7 +140,7 @@ def answer_command(
     note: Annotated[str, typer.Option(help="What you would note; stored sealed.")] = "",
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsAgent = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:
@@ -180,7 +173,7 @@ def answer_command(
 def topics_command(
     agency: Annotated[str, typer.Argument(help="Only of this agency.")] = "",
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsAgent = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:
@@ -199,7 +192,7 @@ def scores_command(
     ] = False,
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsAgent = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:

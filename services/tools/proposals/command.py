@@ -2,7 +2,8 @@
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -21,10 +22,10 @@ from services.runtime.identity import Role
 from services.runtime.proposed import cost_asked
 from services.runtime.spans import span_ms
 from services.tools import where
-from services.tools.asked import Service, ended, place, shown
+from services.tools.asked import Service, opened, place, shown
 from services.tools.campaigns.app import show, show_json
-from services.tools.campaigns.asking import As, Broadcast, Token
 from services.tools.campaigns.query import written
+from services.tools.options import AsCoordinator, AsJson, Broadcast, Outreach, Token
 from services.tools.proposals import telling
 from services.tools.proposals.replay import read, replay
 from services.tools.told import told
@@ -49,17 +50,6 @@ option; 3 the service did not answer, so that it may be asked again; 130 Ctrl-C.
 )
 Name = Annotated[
     str, typer.Argument(metavar="PROPOSAL", help="Its id, or the first letters of it.")
-]
-Outreach = Annotated[
-    str,
-    typer.Option(
-        envvar="MAWJA_OUTREACH",
-        help="Where the service listens (host:port), when it is no local run.",
-        show_envvar=True,
-    ),
-]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="For programs: the answer as JSON, and nothing else.")
 ]
 _STATES = {
     "any": proposals_pb2.PROPOSAL_STATE_UNSPECIFIED,
@@ -101,15 +91,12 @@ class Desk(Service):
         return after
 
 
-@contextlib.contextmanager
-def _desk(home: Path | None, outreach: str, token: str, subject: str) -> Iterator[Desk]:
-    with ended("mawja proposal show"):
-        target, keys = place(home, outreach, "outreach")
-        desk = Desk(target, shown(token, subject, keys, Role.COORDINATOR))
-        try:
-            yield desk
-        finally:
-            desk.close()
+def _desk(
+    home: Path | None, outreach: str, token: str, subject: str
+) -> AbstractContextManager[Desk]:
+    return opened(
+        Desk, "outreach", Role.COORDINATOR, "mawja proposal show", home, outreach, token, subject
+    )
 
 
 @app.command("list")
@@ -118,7 +105,7 @@ def list_command(
     most: Annotated[int, typer.Option(min=1, max=_MOST, help="How many.")] = 20,
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsCoordinator = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:
@@ -143,7 +130,7 @@ def show_command(
     proposal: Name,
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsCoordinator = "",
     outreach: Outreach = "",
     broadcast: Broadcast = "",
     home: where.Home = None,
@@ -170,7 +157,7 @@ def accept_command(
     lasts: Annotated[str, typer.Option(help="With --line: for how long, e.g. 6h.")] = "6h",
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsCoordinator = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:
@@ -220,7 +207,7 @@ def edit_command(
     ] = "",
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsCoordinator = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:
@@ -246,7 +233,7 @@ def decline_command(
     reason: Annotated[str, typer.Option("--reason", help="Why; kept with your name.")],
     as_json: AsJson = False,
     token: Token = "",
-    as_subject: As = "",
+    as_subject: AsCoordinator = "",
     outreach: Outreach = "",
     home: where.Home = None,
 ) -> None:

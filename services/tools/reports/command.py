@@ -1,16 +1,13 @@
 """`mawja campaign report`: what became of a campaign, as HTML and PDF, from the log alone."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from services.local.progress import Progress
-from services.runtime.errors import Away
-from services.tools.asked import AWAY
 from services.tools.campaigns.app import Name
-from services.tools.told import told
+from services.tools.told import told, told_if_away
 from services.tools.where import Home
 
 
@@ -55,11 +52,8 @@ def command(
         from services.tools.reports.words import LANGUAGES
 
         languages = LANGUAGES if language is None else (language,)
-        try:
+        with told_if_away():
             for path in written(
                 source(home).kafka, campaign, out, languages, zone, again, with_pdf, Progress()
             ):
                 print(path)
-        except Away as error:
-            print(f"mawja: {error}", file=sys.stderr)
-            raise typer.Exit(AWAY) from None

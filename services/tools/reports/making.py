@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from services.broadcast.rules.zones import zone as zone_of
 from services.local.progress import Progress
 from services.runtime.clock import now_ms
 from services.runtime.errors import ConfigError
+from services.tools.periods import zone_named
 from services.tools.reports.page import html
 from services.tools.reports.pdf import pdf, setter
 from services.tools.reports.reading import campaign_of, made_json, made_of, read
@@ -30,10 +30,7 @@ def written(
     """Reads Kafka at `kafka`, writes the files into `out` and says which they are. `campaign`: an
     id, or its first letters; `zone`: by its IANA name; `again`: what an earlier report wrote of
     how far it had read. Raises ConfigError, Away."""
-    try:
-        told_in = zone_of(zone)
-    except KeyError:
-        raise ConfigError(f"there is no time zone {zone!r}: give one such as Asia/Dubai") from None
+    told_in = zone_named(zone)
 
     def tell(done: int, total: int) -> None:
         if total >= _PROGRESS_FROM:

@@ -2,19 +2,14 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from services.local.progress import Progress
-from services.runtime.clock import now_ms
-from services.runtime.errors import Away, ConfigError
-from services.tools.asked import AWAY
-from services.tools.campaigns.times import past_ms
 from services.tools.screen import console
-from services.tools.told import told
+from services.tools.told import told, told_if_away
 from services.tools.where import Home
 
 _PROGRESS_FROM = 50_000
@@ -61,40 +56,23 @@ def command(
     - `mawja scorecard --by hour --since 12h --json`
     """
     with told():
-        from services.broadcast.rules.zones import zone as zone_of
         from services.tools.account import source
+        from services.tools.periods import limits, zone_named
         from services.tools.scorecards.figures import card
         from services.tools.scorecards.grouping import grouping
         from services.tools.scorecards.reading import read
         from services.tools.scorecards.telling import Asked, as_dict, render
 
-        try:
-            in_zone = zone_of(zone)
-        except KeyError:
-            raise ConfigError(
-                f"there is no time zone {zone!r}: give one such as Asia/Dubai"
-            ) from None
-        now = now_ms()
-        limits = []
-        for option, given in (("--since", since), ("--until", until)):
-            try:
-                limits.append(past_ms(given, now, in_zone) if given else 0)
-            except ValueError as error:
-                raise ConfigError(f"{option} {error}") from None
-        since_ms, until_ms = limits
-        if until_ms and until_ms <= since_ms:
-            raise ConfigError("--until must be after --since")
+        in_zone = zone_named(zone)
+        since_ms, until_ms = limits(since, until, in_zone)
         progress = Progress()
 
         def tell(done: int, total: int) -> None:
             if total >= _PROGRESS_FROM:
                 progress.update(f"reading: {done:,} of {total:,} records ({done / total:.0%})")
 
-        try:
+        with told_if_away():
             calls = read(source(home).kafka, drill, since_ms, tell)
-        except Away as error:
-            print(f"mawja: {error}", file=sys.stderr)
-            raise typer.Exit(AWAY) from None
         progress.clear()
         made = card(calls, grouping(by, in_zone), since_ms, until_ms)
         asked = Asked(by, since_ms, until_ms, drill, in_zone, zone, calls.of_other_kind)
