@@ -1,6 +1,6 @@
 """`make runbooks`: works a shift by the pages, then breaks the local system and mends it by them.
 
-First pages for who leads are typed on a system that is well (`shift.py`); all
+First the pages for who leads are typed on a system that is well (`shift.py`); all
 of them where one is named, since what one prints the next one names. Then, on another, for each
 page of an alert whose fault can be made here: the fault is injected, the alert must fire within 2
 minutes, the commands of the page are run in order, and the alert must end within 3. Pages may be

@@ -7,6 +7,8 @@ the page is for.
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +18,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from services.runtime import topics
 from tests.runbooks.local import Local
-from tests.runbooks.outside import Sender, enquiry, intake
+from tests.runbooks.outside import Lines, Sender, enquiry, intake
 
 _PARTITION = 0
 _T = TypeVar("_T")
@@ -81,6 +83,24 @@ def stepped(on: Local, seconds: str) -> Mapping[str, str]:
     return {"CLOCK": str(on.clock)}
 
 
+def silent(on: Local, agency: str) -> Mapping[str, str]:
+    """An agency's telephone system stands still; calls for it go on to come in."""
+    reports = on.going_on.enter_context(
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.runbooks.agency", on.target("wave"), agency],
+            env=on.env | {"MAWJA_KEYS": str(on.home / "keys")},
+            stdout=subprocess.PIPE,
+        )
+    )
+    on.going_on.callback(reports.kill)
+    assert reports.stdout is not None
+    assert reports.stdout.readline(), "the agency's telephone system reports"
+    lines = Lines(on, agency)
+    on.going_on.callback(lines.end)
+    reports.send_signal(signal.SIGSTOP)
+    return {"TELEPHONES": str(reports.pid)}
+
+
 FAULTS: Mapping[str, Callable[[Local, str], Mapping[str, str]]] = {
     "freeze": freeze,
     "danger": danger,
@@ -88,6 +108,7 @@ FAULTS: Mapping[str, Callable[[Local, str], Mapping[str, str]]] = {
     "garbage": garbage,
     "turned-away": turned_away,
     "stepped": stepped,
+    "silent": silent,
 }
 
 

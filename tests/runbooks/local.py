@@ -15,6 +15,15 @@ from typing import Any
 from services.local.system import token
 from services.runtime.identity import Role
 
+_CONTRACTS = """\
+version: 1
+centre:
+  most: 300
+contracts:
+  - {agency: education, version: 1, model: overflow, source: an exercise, date: 2026-01-01,
+     from: 2026-01-01, until: 2100-01-01, capacity: 10, begin: 1, end: 0.5, hold: 1s, silence: 10s}
+"""
+"""An agency whose calls are its own, until its telephone system says nothing for 10 s."""
 _UP_S = 180.0
 
 
@@ -42,6 +51,8 @@ class Local:
         }
         self.home.mkdir(parents=True, exist_ok=True)
         self.clock.write_text("+0\n")
+        contracts = self.home / "contracts.yaml"
+        contracts.write_text(_CONTRACTS)
         said = self.home / "up.log"
         with said.open("w") as log:
             self._process = subprocess.Popen(
@@ -49,6 +60,7 @@ class Local:
                 env={
                     **self.env,
                     "RUNBOOKS_CLOCK": str(self.clock),
+                    "MAWJA_CONTRACTS": str(contracts),
                 },
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -132,15 +144,6 @@ class Local:
             types = [line.split()[2] for line in lines if line.startswith("# TYPE mawja_")]
             found[name] = {one for one in types if not one.endswith("_created")}
         return found
-
-    def serves(self, name: str) -> bool:
-        """Whether a replica says that it does."""
-        try:
-            with urllib.request.urlopen(self._addresses["metrics"][name], timeout=5) as answer:
-                lines = answer.read().decode().splitlines()
-        except OSError:
-            return False
-        return "mawja_service_serving 1.0" in lines
 
     def firing(self) -> set[str]:
         """Names of the alerts that fire."""

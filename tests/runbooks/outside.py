@@ -1,4 +1,4 @@
-"""What reaches the system from outside while a page is performed: people and senders.
+"""What reaches the system from outside while a page is performed: people, senders, telephone lines.
 
 A thread here goes on until it is ended: what a page's fault breaks must break under way.
 """
@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 from mawja.common.v1 import common_pb2
 from mawja.intake.v1 import events_pb2, service_pb2, service_pb2_grpc
+from mawja.wave.v1 import contracts_pb2, contracts_pb2_grpc
 
 from services.runtime import rpc
 from services.runtime.identity import Role
@@ -140,4 +141,27 @@ class Sender(_Goes):
                         self.taken += 1
                         break
                 if self._ending.wait(self._every_s):
+                    return
+
+
+class Lines(_Goes):
+    """Our telephone system: a call for an agency comes in twice a second, and asks where to go."""
+
+    def __init__(self, on: Local, agency: str) -> None:
+        self._on = on
+        self._agency = agency
+        super().__init__()
+
+    def _run(self) -> None:
+        bearer = rpc.bearer(self._on.as_(SOURCE, Role.GATEWAY))
+        began = int(time.time())
+        with grpc.insecure_channel(self._on.target("wave"), options=rpc.CHANNEL_OPTIONS) as channel:
+            stub = contracts_pb2_grpc.ContractServiceStub(channel)
+            for at in itertools.count():
+                request = contracts_pb2.RouteCallRequest(
+                    source=SOURCE, contact_key=f"routed-{began}-{at}", agency=self._agency
+                )
+                with contextlib.suppress(grpc.RpcError):
+                    stub.RouteCall(request, metadata=bearer, timeout=10)
+                if self._ending.wait(0.5):
                     return

@@ -13,18 +13,21 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from services.runtime.identity import Role
 from tests.runbooks import pages
 from tests.runbooks.local import Local
-from tests.runbooks.outside import enquiry, hang_up, intake
+from tests.runbooks.outside import enquiry, hang_up, intake, number
 
 PAGES = (
     "drill.md",
+    "activate-a-surge.md",
     "run-a-campaign.md",
     "recall-a-message.md",
     "hand-over-a-shift.md",
+    "after-action.md",
 )
 """In the order of a shift."""
 PRINTS: Mapping[str, Mapping[str, str]] = {
@@ -162,6 +165,28 @@ def wait_until(done: Callable[[], bool], what: str, within_s: float = 90.0) -> N
         time.sleep(0.5)
 
 
+def _wave(shift: Shift) -> None:
+    # Two things happen: schools are asked about, and the power is out, which is listed first.
+    for first, last, said in (
+        (40, 90, "Are the schools closed tomorrow? My son goes to school in Hawalli."),
+        (0, 40, "No power at our house in Al Jahra for 3 hours, when is it back?"),
+    ):
+        more = partial(_more, shift, _proposed(shift))
+        with intake(shift.on) as stub:
+            for at in range(first, last):
+                stub.submit(enquiry(f"wave-{at}", said, number=number(at), language="en"))
+        wait_until(more, "a proposal")
+
+
+def _more(shift: Shift, before: int) -> bool:
+    return _proposed(shift) > before
+
+
+def _proposed(shift: Shift) -> int:
+    said = shift.on.said("proposal", "list", "--as", "maryam")
+    return len(re.findall(r"(?m)^[0-9a-f]{8} ", said))
+
+
 def _people(shift: Shift) -> None:
     rows = [f"+999500{at:06d},{'en' if at % 4 == 0 else 'ar'},{at}" for at in range(800)]
     listed = "\n".join(["number,language,place", *rows, "12,ar,7", ""])
@@ -182,6 +207,7 @@ def _open(shift: Shift) -> None:
 
 
 _BEFORE: Mapping[str, Callable[[Shift], None]] = {
+    "activate-a-surge.md": _wave,
     "run-a-campaign.md": _people,
     "hand-over-a-shift.md": _open,
 }

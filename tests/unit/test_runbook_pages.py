@@ -24,7 +24,6 @@ mawja pid valkey
 
 # What one machine can't make within two minutes; why stands in the page and in runbooks/README.md.
 NOT_MADE = {
-    "agency-silent.md",
     "certificate-ends.md",
     "console-fails.md",
     "ledger-imbalance.md",
