@@ -57,8 +57,9 @@ class Part(Generic[R]):
 class Gathering(Generic[R]):
     """Parts of one message, in the order in which they came.
 
-    `wanted`: the sequence numbers that it waits for. `earlier`: the inbound ids of the first parts
-    of what was closed of this message before, oldest first. `until_s`: when it is to be closed,
+    `wanted`: the sequence numbers that it waits for. `earlier`: the inbound ids of the parts of what
+    was closed of this message before, oldest first: whoever took over reads as one gathering what
+    may have been several, and each of these may have begun one. `until_s`: when it is to be closed,
     `touched_s`: when its last part was read; monotonic seconds.
     """
 
@@ -117,7 +118,7 @@ class Joiner(Generic[R]):
             wanted, earlier = frozenset(range(1, part.message.total + 1)), tuple[str, ...]()
             if lacking is not None:
                 wanted = frozenset(filter(lacking.lacks, lacking.wanted))
-                earlier = (*lacking.earlier, lacking.first.inbound_id)
+                earlier = (*lacking.earlier, *(one.inbound_id for one in lacking.parts))
             lacking = Gathering(part.message, wanted, earlier, now_s + WAIT_S, now_s)
             known.append(lacking)
         lacking.add(part, now_s)

@@ -132,7 +132,7 @@ def test_what_is_late_gathers_what_is_still_missing() -> None:
     assert said(first) == "a … c …"
     late = joiner.take(d, 40.0)
     assert late is not None
-    assert (late.open, late.earlier) == (True, ("7/1",))
+    assert (late.open, late.earlier) == (True, ("7/1", "7/3"))
     assert joiner.take(b, 41.0) is late
     assert (late.open, said(late)) == (False, "… b … d")
     assert joiner.take(b, 42.0) is None

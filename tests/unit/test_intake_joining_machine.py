@@ -310,3 +310,27 @@ async def test_parts_of_a_done_message_behind_the_committed_offset_are_known(
         ],
     )
     assert [list(one.parts.held) for one in world.store.taken.values()] == [[1, 2], [1]]
+
+
+async def test_what_was_late_and_done_behind_the_committed_offset_is_known(
+    keyring: Keyring,
+) -> None:
+    # Of the third message two parts were closed, and two were late and done. Another late part
+    # holds the offset back between them: who reads on from there finds three parts together.
+    world = await play(
+        keyring,
+        [
+            ("write", (0, 1)),
+            ("write", (2, 2)),
+            ("write", (2, 3)),
+            ("write", (2, 4)),
+            ("write", (0, 2)),
+            ("write", (2, 1)),
+            ("go on", 3),
+            ("close", 0),
+            ("go on", 3),
+            ("commit", 0),
+        ],
+    )
+    held = [list(one.parts.held) for one in world.store.taken.values()]
+    assert held == [[1], [2, 3], [1, 4], [2]]
