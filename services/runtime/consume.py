@@ -171,6 +171,8 @@ class Worker:
         if self._failure is not None:
             raise self._failure
         async with self._busy:
+            if self._failure is not None:
+                raise self._failure
             if generation != self._generation:
                 self._read_again(batches)
                 return
@@ -274,7 +276,12 @@ class Worker:
                 for topic, epochs in self._epochs.items():
                     epochs.start(p, one.epochs[topic])
                 self._owned[p] = one.owned
-            await together(one.owned.work.start() for one in taken.values())
+            try:
+                await together(one.owned.work.start() for one in taken.values())
+            except Exception as error:
+                # Before anybody works on what did not begin.
+                self.fail(error)
+                raise
 
     async def _take_no_more(self) -> None:
         if self._takeover is not None:
