@@ -59,8 +59,8 @@ class Gathering(Generic[R]):
 
     `wanted`: the sequence numbers that it waits for. `earlier`: the inbound ids of the parts of
     what was closed of this message before, oldest first: whoever took over reads as one gathering
-    what may have been several, and each of these may have begun one. `until_s`: when it is to be closed,
-    `touched_s`: when its last part was read; monotonic seconds.
+    what may have been several, and each of these may have begun one. `until_s`: when it is to be
+    closed, `touched_s`: when its last part was read; monotonic seconds.
     """
 
     message: Message
