@@ -64,7 +64,8 @@ class People:
             context = self._contexts[key] = self.context(**options)
             page = context.new_page()
             self.sign_in(page, role, lang)
-            self.look(page, theme)
+            if theme == "dark":
+                page.locator("button[name=theme][value=dark]").click()
             page.close()
         page = self._contexts[key].new_page()
         page.goto(self.url + "/wave")
@@ -72,23 +73,17 @@ class People:
 
     def sign_in(self, page: Page, role: Role, lang: str) -> None:
         """Signs in on `page`."""
-        self.at_the_door(page, lang, "light")
+        self.at_the_door(page, lang)
         page.fill("#f-user", role.value)
         page.fill("#f-password", self.passwords[role.value])
         page.locator("button.main").click()
         page.wait_for_url("**/wave")
 
-    def at_the_door(self, page: Page, lang: str, theme: str) -> None:
+    def at_the_door(self, page: Page, lang: str) -> None:
         """Where one signs in, nobody being signed in."""
         page.goto(self.url + "/sign-in")
         if page.locator("html").get_attribute("lang") != lang:
             page.locator("button[name=language]").click()
-        self.look(page, theme)
-
-    def look(self, page: Page, theme: str) -> None:
-        """By day or by night."""
-        if theme == "dark":
-            page.locator("button[name=theme][value=dark]").click()
 
     def audit(self, page: Page) -> None:
         """Fails with what axe finds on `page` (WCAG 2.2 AA and best practices)."""

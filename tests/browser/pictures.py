@@ -45,12 +45,12 @@ PAGES = (
     "/people",
 )
 FIRST_OF = {
-    "/campaigns": r"/campaigns/[0-9a-f-]{36}",
-    "/outreach/proposals": r"/outreach/proposals/[0-9a-f-]{36}",
-    "/cases/incidents": r"/cases/incidents/[0-9a-f-]{36}",
-    "/cases/incidents-one": r"/cases/MW-[0-9A-Z-]+",
+    "campaigns": ("campaigns-one", r"/campaigns/[0-9a-f-]{36}"),
+    "outreach-proposals": ("outreach-proposals-one", r"/outreach/proposals/[0-9a-f-]{36}"),
+    "cases-incidents": ("cases-incidents-one", r"/cases/incidents/[0-9a-f-]{36}"),
+    "cases-incidents-one": ("cases-one", r"/cases/MW-[0-9A-Z-]+"),
 }
-"""Pages whose first link of this form is a page of its own, to be shown too."""
+"""Pages whose first link of this form is a page of its own, to be shown too, by this name."""
 
 _WAVE_S = 240
 """How long the wave rises: `wave.yaml`."""
@@ -88,14 +88,13 @@ def shown(page: Page, url: str) -> Iterator[tuple[str, str]]:
     for path in PAGES:
         name = re.sub(r"\W+", "-", path.partition("?")[0].strip("/"))
         yield name, path
-        form = path
-        while form in FIRST_OF:
+        while name in FIRST_OF:
+            name, form = FIRST_OF[name]
             page.goto(url + path)
             links = page.eval_on_selector_all("main a", "all => all.map(a => a.pathname)")
-            found = [link for link in links if re.fullmatch(FIRST_OF[form], link)]
-            if not found:
+            path = next((link for link in links if re.fullmatch(form, link)), "")
+            if not path:
                 break
-            form, name, path = f"{form}-one", f"{name}-one", found[0]
             yield name, path
 
 
@@ -120,8 +119,9 @@ def main() -> None:
                 page.goto(people.url + path)
                 picture(page, name, lang, theme)
             page.close()
-            nobody = people.context(locale=LOCALES[lang]).new_page()
-            people.at_the_door(nobody, lang, theme)
+            # Before anybody said which, it looks as the machine does.
+            nobody = people.context(locale=LOCALES[lang], color_scheme=theme).new_page()
+            people.at_the_door(nobody, lang)
             picture(nobody, "sign-in", lang, theme)
             nobody.context.close()
 
