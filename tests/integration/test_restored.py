@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -181,11 +182,21 @@ def test_what_may_have_been_sent_is_unknown_and_settled_by_its_receipt(
     assert len(doubted) == lost.then["NONE"] + lost.then["RELEASED"] > 0
     for one in doubted:
         # As the claim had it that is lost: so its receipt finds it.
-        claim = rig.ledger.history[one][-2]
+        claim = doubted_claim(rig, one)
         assert (claim.reference, claim.carrier) == (lost.claims[one].reference, "slow")
     rig.ledger.wait_for(list(lost.asked), "DELIVERED", timeout_s=RECEIPTS_LATER_MS / 1000 + 30)
     page(rig, SHOW)
     assert rig.smsc["slow"].submits() == before, "nothing was sent"
+
+
+def doubted_claim(rig: Rig, message_id: str) -> events_pb2.MessageChange:
+    """The claim that became unknown; its receipt may have come since."""
+    changes = rig.ledger.history[message_id]
+    return next(
+        before
+        for before, after in pairwise(changes)
+        if after.state == UNKNOWN and after.reason == "restored"
+    )
 
 
 def has(rig: Rig, message_id: str, reason: str) -> bool:
