@@ -166,12 +166,13 @@ def ago(ms: int, now: int, lang: str) -> str:
 
 
 def duration(seconds: float, lang: str) -> str:
-    """Seconds in words, in one or two units."""
+    """Seconds in words, in one or two units; a number and its unit stay on one line."""
     whole = round(seconds)
     parts = [("hour", whole // 3600), ("minute", whole % 3600 // 60), ("second", whole % 60)]
     said = [(unit, n) for unit, n in parts if n][:2] or [("second", 0)]
     return " ".join(
-        units.format_unit(n, f"duration-{unit}", "short", locale=LOCALES[lang]) for unit, n in said
+        units.format_unit(n, f"duration-{unit}", "short", locale=LOCALES[lang]).replace(" ", "\xa0")
+        for unit, n in said
     )
 
 

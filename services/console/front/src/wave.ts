@@ -45,7 +45,8 @@ function draw(): void {
       scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, Math.max(5, Math.ceil(max * 1.15))] } },
       axes: [
         { ...axis, values: (_u, splits) => splits.map(said) },
-        { ...axis, size: Math.round(3.2 * parseFloat(getComputedStyle(place).fontSize)) },
+        // The digits of the page, not those of the browser's language.
+        { ...axis, values: (_u, splits) => splits.map((value) => value.toLocaleString("en-GB")), size: Math.round(3.2 * parseFloat(getComputedStyle(place).fontSize)) },
       ],
       series: [
         { label: "" },
