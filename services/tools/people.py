@@ -14,6 +14,7 @@ from services.runtime.identity import Role
 from services.runtime.privacy import mask
 from services.tools import where
 from services.tools.asked import Service, ended, place, shown
+from services.tools.options import AsJson, Dedup, Token
 from services.tools.screen import show_answer
 
 app = typer.Typer(
@@ -59,29 +60,15 @@ def erase_command(
         ),
     ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask before.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="For programs: the answer as JSON, and nothing else.")
-    ] = False,
-    token: Annotated[
-        str,
-        typer.Option(
-            envvar="MAWJA_TOKEN", help="Who you are; see `mawja token`.", show_envvar=True
-        ),
-    ] = "",
+    as_json: AsJson = False,
+    token: Token = "",
     as_subject: Annotated[
         str,
         typer.Option(
             "--as", help="Who you are, in a local run that makes tokens: an administrator so named."
         ),
     ] = "",
-    dedup: Annotated[
-        str,
-        typer.Option(
-            envvar="MAWJA_DEDUP",
-            help="Where the service listens (host:port), when it is no local run.",
-            show_envvar=True,
-        ),
-    ] = "",
+    dedup: Dedup = "",
     home: where.Home = None,
 ) -> None:
     """Erase one person: their number and words are opened by nobody any more, from now on.

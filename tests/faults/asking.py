@@ -23,16 +23,9 @@ from mawja.dedup.v1 import service_pb2 as dedup_pb2
 from mawja.dedup.v1 import service_pb2_grpc as dedup_grpc
 from mawja.intake.v1 import events_pb2 as intake_events
 from mawja.intake.v1 import service_pb2 as intake_pb2
-from mawja.outreach.v1 import (
-    announcements_pb2,
-    announcements_pb2_grpc,
-    playbooks_pb2,
-    playbooks_pb2_grpc,
-)
 from mawja.outreach.v1 import service_pb2 as outreach_pb2
 from mawja.outreach.v1 import service_pb2_grpc as outreach_grpc
 from mawja.outreach.v1.events_pb2 import WORK_DRILL
-from mawja.wave.v1 import contracts_pb2, contracts_pb2_grpc
 
 from loadtests.ledger import Truth
 from services.intake.client import CallReporter, ContactStream
@@ -45,6 +38,7 @@ from services.tools.surge import SOURCE
 from tests.faults.campaigning import CAMPAIGNS, campaign
 from tests.faults.damaging import Damaging
 from tests.faults.erasing import erase
+from tests.faults.lines import announce, route
 from tests.faults.stage import Stage
 from tests.intake_rig import signed
 
@@ -345,47 +339,11 @@ class Asking:
                     raise
 
     async def _announce(self, index: int) -> None:
-        """A coordinator has rehearsing lines play something."""
-        async with rpc.channel(self._on.system.target("outreach")) as channel:
-            stub = announcements_pb2_grpc.AnnouncementServiceStub(channel)
-            texts = [
-                announcements_pb2.AnnouncementText(language=one, text=f"{index}")
-                for one in ("ar", "en")
-            ]
-            request = announcements_pb2.SetAnnouncementRequest(
-                request_id=f"{index}",
-                lines=["109"],
-                texts=texts,
-                until_ms=self._begun_ms + 3600_000,
-                drill=True,
-            )
-            await self._answered(stub.SetAnnouncement, request)
-
-            switching = playbooks_pb2_grpc.PlaybookServiceStub(channel)
-            switch = playbooks_pb2.SwitchPlaybookRequest(
-                request_id=f"{index}", playbook="busy-line", on=True, reason=f"rehearsal {index}"
-            )
-            await self._answered(switching.SwitchPlaybook, switch)
-
-    # Wave.
+        until_ms = self._begun_ms + 3600_000
+        await announce(self._on.system, self._answered, until_ms, index)
 
     async def _route(self, index: int) -> None:
-        """A telephone system asks whose a call is."""
-        async with rpc.channel(self._on.system.target("wave")) as channel:
-            stub = contracts_pb2_grpc.ContractServiceStub(channel)
-            request = contracts_pb2.RouteCallRequest(
-                source=f"{SOURCE}/route", contact_key=f"{index}", agency="education", drill=True
-            )
-            await self._answered(stub.RouteCall, request, SOURCE, Role.LOAD_TESTER)
-            queue = contracts_pb2.ReportQueueRequest(
-                agency="education",
-                state=contracts_pb2.QUEUE_CONDITION_ACTIVE,
-                queue_length=index % 10,
-                queue_max_length=10,
-                event_ms=now_ms(),
-                drill=True,
-            )
-            await self._answered(stub.ReportQueue, queue, SOURCE, Role.LOAD_TESTER)
+        await route(self._on.system, self._answered, index)
 
     async def _answered(
         self,
