@@ -12,6 +12,9 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
+# Images of Python often forbid it to keep what it compiled: then every process compiles everything anew,
+# which is a tenth of a service's start and two thirds of finding the tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## list these commands
@@ -62,17 +65,22 @@ bench: $(STAMP) ## measure each part beside its bare floor, as ratios
 
 # --- prove ----------------------------------------------------------------------------------
 
+# Where tests of a marker stand: finding a few among thousands takes as long as they do (a test holds it).
+ALONE := tests/faults
+BROWSER := tests/browser
+PEERS := tests/peers tests/contract tests/unit/test_planner_overlay.py
+
 .PHONY: test
 test: $(STAMP) ## run the tests (on real Kafka, Valkey and SMPP)
-	@# What measures runs first, by itself; the rest mostly waits, so two at a time, and what takes long
-	@# (faults) before what takes moments (unit), so that both end together. 5: nothing to run.
-	$(BIN)/pytest -m "alone and not peers and not browser" $(ARGS) || [ $$? -eq 5 ]
-	$(BIN)/pytest -m "not alone and not peers and not browser" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@# What measures runs first, by itself; the rest waits half of its time, so three at a time, and what
+	@# takes long (faults) before what takes moments (unit), so that all end together. 5: nothing to run.
+	$(BIN)/pytest -m "alone and not peers and not browser" $(or $(ARGS),$(ALONE)) || [ $$? -eq 5 ]
+	$(BIN)/pytest -m "not alone and not peers and not browser" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-peers
 test-peers: $(STAMP) ## run the tests against programs of others: node-smpp, Kannel, Prometheus
 	$(BIN)/python -m tests.peers.install
-	$(BIN)/pytest -m peers $(ARGS)
+	$(BIN)/pytest -m peers $(or $(ARGS),$(PEERS))
 
 # checkov's libraries are its own: it stands apart, installed by hash like the rest.
 CHECKOV := .venv-checkov/bin/checkov
@@ -146,7 +154,7 @@ console-check: ## hold the built files against what they are built from (needs n
 
 .PHONY: test-browser
 test-browser: $(STAMP) ## drive the console by a browser, on the whole system (needs chromium, node, npm)
-	$(BIN)/pytest -m browser $(ARGS)
+	$(BIN)/pytest -m browser $(or $(ARGS),$(BROWSER))
 
 .PHONY: pictures
 pictures: $(STAMP) ## picture every page of the console in both languages and themes, into docs/console

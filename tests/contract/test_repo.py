@@ -132,8 +132,9 @@ def test_every_make_target_says_what_it_does() -> None:
 def test_ci_uses_only_targets_that_exist() -> None:
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    used = set(re.findall(r"^\s*make ([a-z-]+)", script, re.M))
-    assert used >= {"check", "test", "test-peers"}
+    asked = " ".join(re.findall(r"^\s*make (.+)$", script, re.M)).split()
+    used = {word for word in asked if not word.startswith("--")}
+    assert used >= {"check", "test", "test-peers", "test-browser"}
     assert all(re.search(rf"^{target}:", makefile, re.M) for target in used)
 
 
@@ -241,3 +242,19 @@ def test_an_unexplained_field_is_refused(tmp_path: Path) -> None:
     refused = protos(copy, "--check")
     assert refused.returncode == 1
     assert "comment" in refused.stdout
+
+
+def test_tests_of_a_marker_stand_where_make_looks() -> None:
+    """`make` goes through these folders only: a test that stands elsewhere would not be run."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for marker in ("alone", "browser", "peers"):
+        given = re.search(rf"^{marker.upper()} := (.+)$", makefile, re.M)
+        assert given
+        places = [ROOT / place for place in given[1].split()]
+        mark = re.compile(rf"^(?!\s*#).*pytest\.mark\.{marker}\b", re.M)
+        marked = [
+            path for path in (ROOT / "tests").rglob("test_*.py") if mark.search(path.read_text())
+        ]
+        assert marked, f"nothing is marked {marker}"
+        outside = [one for one in marked if not any(one.is_relative_to(place) for place in places)]
+        assert not outside, f"marked {marker}, where `make` does not look: {outside}"

@@ -54,6 +54,15 @@ def row(request: pytest.FixtureRequest) -> Iterator[Row]:
     request.node.user_properties.append((PROPERTY, asdict(made)))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes the whole machine at its full size is alone then: before `-m` chooses."""
+    if config.getoption("--full"):
+        for item in items:
+            if item.get_closest_marker("large"):
+                item.add_marker("alone")
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """A row is green when its test has passed."""

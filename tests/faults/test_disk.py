@@ -27,7 +27,7 @@ from tests.faults import present
 from tests.faults.stage import Size, Stage, stage
 from tests.faults.table import Row
 
-pytestmark = [pytest.mark.faults, pytest.mark.alone]
+pytestmark = [pytest.mark.faults, pytest.mark.large]
 DISK_MIB = 128
 BACK_S = 60.0
 _NEEDED = (

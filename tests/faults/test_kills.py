@@ -11,7 +11,7 @@ from tests.faults.stage import Size, stage
 from tests.faults.table import Row
 from tests.faults.views import rebuild
 
-pytestmark = [pytest.mark.faults, pytest.mark.alone]
+pytestmark = [pytest.mark.faults, pytest.mark.large]
 GAP_S = 16.0
 """Between two kills of one service: its share is taken over after 10 s, so every kill but a few
 hits one that works."""
