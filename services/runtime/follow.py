@@ -53,8 +53,8 @@ class Following:
                 reading(self._settings, self._topic, self._client_id) as (consumer, tps),
                 self._asking() as self._asked,
             ):
-                await consumer.seek_to_beginning(*tps)
                 first = await self._asked.end_offsets(tps)
+                consumer.assign(tps)
                 while True:
                     wait_ms = 1_000 if self.whole else 50
                     for records in (await consumer.getmany(timeout_ms=wait_ms)).values():

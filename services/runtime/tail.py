@@ -25,19 +25,31 @@ _PAUSE_S = 1.0
 _TOGETHER = 64 * 1024
 """Bytes that are worth a fetch at once. Nobody looks at a change within 0.1 s, and many changes a
 second would be fetched one by one, by every process, also while nobody watches."""
+_GATHERED_MS = 100
+"""So long changes gather at most."""
+_WAIT_MS = 500
+"""How long Kafka keeps a question whose answer may be a single byte: it is answered at once when
+there is a record, and while there is none each costs both sides a third of a millisecond."""
 _LOOK_BACK = 500
 """Records before the end in which the owner of a partition is looked for."""
 
 
 @asynccontextmanager
 async def reading(
-    settings: Settings, topic: Topic, client_id: str, least: int = 1
+    settings: Settings,
+    topic: Topic,
+    client_id: str,
+    least: int = 1,
+    wait_ms: int = _WAIT_MS,
 ) -> AsyncIterator["tuple[AIOKafkaConsumer[bytes, bytes], list[TopicPartition]]"]:
-    """A consumer of every partition of `topic`, and the partitions; it is given records when there
-    are `least` bytes of them, or after 0.1 s. What Kafka fails with within becomes Away.
+    """A consumer for every partition of `topic`, and the partitions, which are to be assigned; it
+    is given records when there are `least` bytes of them, or after `wait_ms`. What Kafka fails with
+    within becomes Away.
 
-    It begins at the beginning, by its own setting too: aiokafka asks for the place to begin as soon
-    as partitions are assigned, and the answer to that also ends a seek that was made meanwhile.
+    It begins at the beginning. Who wants to begin elsewhere seeks right after assigning, with
+    nothing awaited in between: aiokafka asks for the place to begin as soon as it comes to it, and
+    the answer to that also ends a seek that was made meanwhile. Offsets are asked for before:
+    behind a fetch that waits for records an answer would wait, too.
     """
     consumer: AIOKafkaConsumer[bytes, bytes] = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka,
@@ -45,14 +57,12 @@ async def reading(
         client_id=client_id,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=100,
+        fetch_max_wait_ms=wait_ms,
         fetch_min_bytes=least,
     )
-    tps = [TopicPartition(topic.name, p) for p in range(settings.partitions)]
     try:
         await consumer.start()
-        consumer.assign(tps)
-        yield consumer, tps
+        yield consumer, [TopicPartition(topic.name, p) for p in range(settings.partitions)]
     except KafkaError as error:
         raise Away(f"Kafka does not give records: {type(error).__name__}") from error
     finally:
@@ -69,12 +79,13 @@ async def tail(
     may then have been missed.
     """
     epochs = Epochs() if topic.log else None
-    async with reading(settings, topic, client_id, _TOGETHER) as (consumer, tps):
+    async with reading(settings, topic, client_id, _TOGETHER, _GATHERED_MS) as (consumer, tps):
         begin = await consumer.beginning_offsets(tps)
         ends = await consumer.end_offsets(tps)
         if since_ms:
             found_at = await consumer.offsets_for_times(dict.fromkeys(tps, since_ms))
             ends |= {tp: at.offset for tp, at in found_at.items() if at is not None}
+        consumer.assign(tps)
         for tp in tps:
             start = max(begin[tp], ends[tp] - _LOOK_BACK) if topic.log else ends[tp]
             consumer.seek(tp, start)
@@ -99,21 +110,22 @@ async def whole(
     """
     epochs = Epochs() if topic.log else None
     async with reading(settings, topic, client_id) as (consumer, tps):
-        await consumer.seek_to_beginning(*tps)
         ends = await consumer.end_offsets(tps)
-        if since_ms:
-            found = await consumer.offsets_for_times(dict.fromkeys(tps, since_ms))
-            for tp in tps:
-                consumer.seek(tp, found[tp].offset if found[tp] else ends[tp])
+        starts = await consumer.offsets_for_times(dict.fromkeys(tps, since_ms)) if since_ms else {}
+        consumer.assign(tps)
+        for tp, found in starts.items():
+            consumer.seek(tp, found.offset if found else ends[tp])
         left = {tp: end for tp, end in ends.items() if end}
+        fresh: list[Record] = []
         while True:
             for tp in [tp for tp, end in left.items() if await consumer.position(tp) >= end]:
                 del left[tp]
-            fresh: list[Record] = []
-            for records in (await consumer.getmany(timeout_ms=1_000 if not left else 50)).values():
-                fresh += (record for record in records if epochs is None or counted(epochs, record))
+            # Where nothing stands that is known at once.
             if fresh or not left:
                 yield fresh, not left
+            fresh = []
+            for records in (await consumer.getmany(timeout_ms=1_000 if not left else 50)).values():
+                fresh += (record for record in records if epochs is None or counted(epochs, record))
 
 
 class _Watcher(Generic[_T]):

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -22,7 +22,8 @@ from services.runtime.follow import Following
 from services.runtime.own import EPOCH, MARKER, Entry, Epochs, LogReader, OwnedLog, Record, admitted
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.scan import Scan
-from services.runtime.topics import CALLBACK, CASE, CONTACT_ACCEPTED, MESSAGE_STATUS
+from services.runtime.tail import whole
+from services.runtime.topics import CALLBACK, CASE, CONTACT_ACCEPTED, ERASED, MESSAGE_STATUS
 from tests.conftest import PARTITIONS
 from tests.freezing import frozen
 
@@ -281,6 +282,15 @@ async def test_who_follows_a_log_has_all_that_was_acknowledged_before_they_asked
             await stop.cancelled([running])
     with pytest.raises(Away, match="not read to its end yet"):
         await following.current()
+
+
+async def test_that_nothing_stands_in_a_topic_is_known_at_once(settings: Settings) -> None:
+    began_s = time.monotonic()
+    for _ in range(10):
+        # No service begins before it has read the list of who was erased.
+        async with aclosing(whole(settings, ERASED, "test-nobody")) as batches:
+            assert await anext(batches) == ([], True)
+    assert time.monotonic() - began_s < 5, "it waited for a first record"
 
 
 async def test_who_follows_a_log_begins_at_its_beginning_though_kafka_answers_slowly(
