@@ -291,6 +291,31 @@ async def test_the_story_goes_across_ways_and_says_why(both: tuple[Desk, Rooms])
     assert "they came by" not in arabic
 
 
+@pytest.mark.parametrize(
+    ("confidence", "unsure", "told", "arabic"),
+    [
+        (1.0, False, "<dd>Vaccination <", "بثقة 99%؛ لم يؤكّده أحد بعد"),
+        (0.31, True, "<dd>perhaps Vaccination <", "ربما"),
+        # A life in danger makes no service surer.
+        (0.31, False, "<dd>perhaps Vaccination <", "ربما"),
+    ],
+)
+async def test_a_guessed_service_is_named_as_what_it_is(
+    both: tuple[Desk, Rooms], confidence: float, unsure: bool, told: str, arabic: str
+) -> None:
+    on, rooms = both
+    rooms.case.topic = ""
+    rooms.case.triage.CopyFrom(
+        cases.Triage(agency="moh", topic="vaccination", topic_confidence=confidence, unsure=unsure)
+    )
+    page = (await on.get(f"/cases/{MW}", Role.AGENT)).text
+    assert told in page
+    sure = f"{min(confidence, 0.99):.0%}"
+    assert f"(going by the words, {sure} sure; nobody has confirmed it)" in page
+    assert "100%" not in page
+    assert arabic in (await on.get(f"/cases/{MW}", Role.AGENT, "ar")).text
+
+
 async def test_another_agencys_case_does_not_exist_for_a_liaison(
     both: tuple[Desk, Rooms],
 ) -> None:
