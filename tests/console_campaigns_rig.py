@@ -12,9 +12,11 @@ from typing import Any
 import httpx
 from mawja.broadcast.v1 import audiences_pb2, audiences_pb2_grpc, campaigns_pb2_grpc
 from mawja.broadcast.v1 import campaigns_pb2 as pb
+from mawja.broadcast.v1.events_pb2 import CAMPAIGN_KIND_INFORMATION
 
 from services.broadcast.campaigns import life
 from services.broadcast.campaigns.plans import problems
+from services.broadcast.campaigns.returning import Share
 from services.broadcast.campaigns.terms import Terms
 from services.runtime import ids, rpc
 from services.runtime.clock import now_ms
@@ -22,9 +24,10 @@ from services.runtime.errors import Forbidden, Invalid, NotFound, Violation
 from services.runtime.identity import Role
 from tests.console_rig import CSRF, Desk, desk
 
-TERMS = Terms(b"t" * 32, {}, {})
 LIST, OTHER_LIST = ids.derive("audience", "one"), ids.derive("audience", "two")
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
+SURVEY = f"our own survey {HOSTILE}"
+TERMS = Terms(b"t" * 32, {}, {}, {(CAMPAIGN_KIND_INFORMATION, None): Share(0.04, SURVEY)})
 
 
 class Broadcast(

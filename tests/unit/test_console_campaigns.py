@@ -4,12 +4,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 from mawja.broadcast.v1 import campaigns_pb2 as pb
 
 from services.broadcast.campaigns import life
 from services.runtime.errors import Away, Forbidden
 from services.runtime.identity import Role
-from tests.console_campaigns_rig import HOSTILE, LIST, OTHER_LIST, Console, console, hidden
+from tests.console_campaigns_rig import (
+    HOSTILE,
+    LIST,
+    OTHER_LIST,
+    SURVEY,
+    Console,
+    console,
+    hidden,
+)
 
 FORM = {
     "name": "Shelters",
@@ -63,6 +72,7 @@ async def test_from_the_form_to_a_recalled_campaign_by_two_people(room: Console)
     room.broadcast.rehearsed(campaign_id)
     page = (await amal.get(at)).text
     assert "somebody else must approve it" in page
+    assert f"Where this share is from: <bdi>{escape(SURVEY)}</bdi>" in page
     assert f"{at}/approve" not in page
     asked = (await badr.get(f"{at}/approve")).text
     for shown in ("1,170", "2,050", "61.50", "Residents of the north", "تصحيح: الملجأ مغلق"):

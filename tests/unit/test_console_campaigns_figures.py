@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mawja.broadcast.v1 import campaigns_pb2 as pb
 
+from services.broadcast.campaigns import returning
+from services.console import words
 from services.console.campaigns import figures, names, views
 from services.console.campaigns.deeds import DEEDS, offered
 from services.console.campaigns.streaming import PIECE, BadForm, FileForm
@@ -15,6 +17,7 @@ from services.console.who import Person
 from services.runtime.identity import ROLES, Role
 from tests.console_campaigns_rig import LIST, Console, console
 
+SHARES = Path(returning.__file__).with_name("calls_back.yaml").read_text("utf-8")
 BUCKETS = [one for one in pb.Bucket.values() if one]
 counts = st.lists(
     st.builds(
@@ -197,3 +200,17 @@ async def test_people_are_found_by_what_is_asked(room: Console) -> None:
     assert wrong.status_code == 422
     assert 'id="subscribers-agency-faults"' in wrong.text
     assert 'id="callers-agency-faults"' not in wrong.text
+
+
+def test_where_a_share_of_who_calls_back_is_from_is_told_in_the_readers_language() -> None:
+    arabic = words.load()["ar"].gettext
+    campaign = pb.Campaign()
+    back = campaign.rehearsal.calls_back
+    for share in returning.parse(SHARES, "calls_back.yaml").values():
+        back.source = share.source
+        assert views.head(campaign, lambda one: one)["back"]["source"] == share.source
+        assert views.head(campaign, arabic)["back"]["source"].startswith("مفترضة")
+    back.source = "our own survey of 2025"
+    assert views.head(campaign, arabic)["back"]["source"] == "our own survey of 2025"
+    back.source = ""
+    assert views.head(campaign, arabic)["back"]["source"] == ""

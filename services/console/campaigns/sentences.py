@@ -142,6 +142,12 @@ PIECES = (
     N_("recalled"),
 )
 """Words that stand in the places of the sentences."""
+SHARES = (
+    N_("assumed: one in twenty asks about a message; measure it (mawja campaign effect)"),
+    N_("assumed: fewer ask about what they may like to know; measure it (mawja campaign effect)"),
+    N_("assumed: people call to make sure of a warning; measure it (mawja campaign effect)"),
+)
+"""Where the shipped shares of who calls back are from (`calls_back.yaml`)."""
 _WORDY = frozenset({"state", "rest", "why"})
 
 

@@ -103,6 +103,7 @@ def head(one: Campaign, gettext: Callable[[str], str]) -> dict[str, Any]:
         back = {
             "calls": seen.calls,
             "share": seen.share,
+            "source": gettext(seen.source) if seen.source else "",
             "recipients": seen.recipients,
             "campaigns": seen.campaigns,
             "low": seen.share_low,
