@@ -13,12 +13,15 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from mawja.intake.v1 import events_pb2, service_pb2
+from typer.testing import CliRunner
 
 from services.runtime import clock, ids, rpc
 from services.runtime.config import Settings
 from services.runtime.identity import Role, create_token_key, issue
 from services.runtime.privacy import Keyring, mask
+from services.runtime.token_keys import LOOK_S
 from services.runtime.topics import CALL_EVENT, partition_of
+from services.tools.__main__ import app
 from tests.intake_rig import (
     NUMBER,
     Intake,
@@ -27,6 +30,7 @@ from tests.intake_rig import (
     contacts,
     details,
     intake,
+    outcome,
     refused,
     reported,
     shown,
@@ -195,6 +199,33 @@ async def test_only_a_verified_caller_with_a_role_gets_in(
             error = await refused(call(method, metadata))
             assert error.code() is grpc.StatusCode.PERMISSION_DENIED, method
             assert method in (error.details() or "")
+
+
+def keys_turned(settings: Settings, *words: str) -> None:
+    """`mawja keys`, as runbooks/rotate-keys.md has it."""
+    said = CliRunner().invoke(app, ["keys", "--keys", str(settings.keys), *words])
+    assert said.exit_code == 0, said.output
+
+
+async def test_one_token_key_takes_anothers_place_while_intake_runs(
+    shared: Intake, settings: Settings
+) -> None:
+    old = shown(settings, "gw", Role.GATEWAY)
+    keys_turned(settings, "--new-token-key", "next")
+    new = shown(settings, "gw", Role.GATEWAY)
+    async with stub(shared.target) as intake_stub:
+        # At once: who signs does not wait until a room has looked.
+        first = await intake_stub.SubmitContact(ask("turned"), metadata=new)
+        assert await intake_stub.SubmitContact(ask("turned"), metadata=old) == first
+        keys_turned(settings, "--take-away", "local")
+        deadline = time.monotonic() + LOOK_S + 5
+        while await outcome(intake_stub.SubmitContact(ask("turned"), metadata=old)) == first:
+            assert time.monotonic() < deadline, "the old key's token is taken still"
+            await asyncio.sleep(0.1)
+        late = await refused(intake_stub.SubmitContact(ask("turned"), metadata=old))
+        assert late.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert await intake_stub.SubmitContact(ask("turned"), metadata=new) == first
+    assert shared.process.poll() is None, "it was never started again"
 
 
 async def test_a_contact_is_shown_to_those_who_may_see_it(
