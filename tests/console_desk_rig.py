@@ -148,7 +148,8 @@ class Rooms(
         health = dedup.CatalogueAgency(
             agency=MOH, names={"ar": "وزارة الصحة", "en": "Health"}, services=[service]
         )
-        return dedup.GetCatalogueResponse(agencies=[health])
+        jahra = dedup.CataloguePlace(place="Jahra", names={"ar": "الجهراء", "en": "Jahra"})
+        return dedup.GetCatalogueResponse(agencies=[health], places=[jahra])
 
     async def ListIncidents(self, request: Any, context: Any) -> Any:
         self._take(request)

@@ -12,6 +12,7 @@ from mawja.dedup.v1 import service_pb2 as dedup
 from mawja.outreach.v1 import playbooks_pb2
 
 from services.console.calls import Calls, Refused
+from services.console.catalogue import Catalogue
 from services.console.rendering import Pages, render
 from services.console.who import Person, signed_in
 from services.runtime.clock import Millis, now_ms
@@ -101,37 +102,6 @@ def whose(person: Person) -> Hashable:
     return (person.roles, person.agency)
 
 
-class Catalogue:
-    """Names of agencies and services in one language, and the steps of procedures."""
-
-    def __init__(self, answer: dedup.GetCatalogueResponse, language: str) -> None:
-        self._language = language
-        self.agencies = {one.agency: one for one in answer.agencies}
-        self._services = {of.topic: of for one in answer.agencies for of in one.services}
-
-    def agency(self, code: str) -> str:
-        """The name of an agency; its code when it is not in the catalogue."""
-        found = self.agencies.get(code)
-        return self._name(found.names, code) if found is not None else code
-
-    def topic(self, code: str) -> str:
-        """The name of a service; its code when it is not in the catalogue."""
-        found = self._services.get(code)
-        return self._name(found.names, code) if found is not None else code
-
-    def service(self, code: str) -> dedup.CatalogueService | None:
-        """A service."""
-        return self._services.get(code)
-
-    def steps(self, code: str) -> list[str]:
-        """The steps of a service's procedure."""
-        found = self._services.get(code)
-        return [self._name(step.texts, "") for step in found.steps] if found is not None else []
-
-    def _name(self, names: Any, otherwise: str) -> str:
-        return names.get(self._language) or names.get("en") or otherwise
-
-
 async def catalogue(request: Request, person: Person, language: str) -> Catalogue:
     """The catalogue; empty while dedup can't be reached: codes are shown then."""
     calls = calls_of(request)
@@ -144,6 +114,12 @@ async def catalogue(request: Request, person: Person, language: str) -> Catalogu
 
     kept = lately_of(request).get(("catalogue",), _CATALOGUE_MS, ask)
     return Catalogue(await allowed(kept, dedup.GetCatalogueResponse()), language)
+
+
+async def names(request: Request) -> Catalogue:
+    """The catalogue in the language of the page, for who asks."""
+    pages: Pages = request.app.state.pages
+    return await catalogue(request, signed_in(request), pages.language_of(request))
 
 
 async def hand_overs(request: Request, person: Person) -> list[playbooks_pb2.WatchedHandOver]:
@@ -165,11 +141,10 @@ async def page(request: Request, template: str, **context: Any) -> Response:
     """A page with what all of outreach and cases show: names, and lives in danger that nobody has
     confirmed."""
     person = signed_in(request)
-    pages: Pages = request.app.state.pages
     return render(
         request,
         template,
-        names=await catalogue(request, person, pages.language_of(request)),
+        names=await names(request),
         hand_overs=await hand_overs(request, person),
         may_take=may_take(person),
         **context,

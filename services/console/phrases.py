@@ -180,15 +180,15 @@ _SENTENCES = _known(
 )
 
 
-def reason(text: str, say: Translate, language: str) -> str:
-    """Why something was joined, piece by piece."""
+def reason(text: str, say: Translate, language: str, place: Translate = str) -> str:
+    """Why something was joined, piece by piece. `place`: the name of one, by its English one."""
     if language == "en":
         return text
     comma = "، " if language == "ar" else ", "
     before, colon, rest = text.partition(": ")
     if before == "a need of its own" and colon:
-        return say(_ITS_OWN) % {"rest": reason(rest, say, language)}
-    pieces = (_said(piece.strip(), _PIECES, say) for piece in text.split(", "))
+        return say(_ITS_OWN) % {"rest": reason(rest, say, language, place)}
+    pieces = (_said(piece.strip(), _PIECES, say, place) for piece in text.split(", "))
     return comma.join(piece for piece in pieces if piece)
 
 
@@ -197,8 +197,11 @@ def sentence(text: str, say: Translate, language: str) -> str:
     return text if language == "en" else _said(text, _SENTENCES, say)
 
 
-def _said(text: str, known: _Known, say: Translate) -> str:
+def _said(text: str, known: _Known, say: Translate, place: Translate = str) -> str:
     for pattern, english in known:
         if found := pattern.fullmatch(text):
-            return say(english) % found.groupdict() if english else ""
+            given = found.groupdict()
+            if "place" in given:
+                given["place"] = place(given["place"])
+            return say(english) % given if english else ""
     return text

@@ -15,6 +15,7 @@ from mawja.outreach.v1 import events_pb2, service_pb2
 
 from services.console import desk, naming
 from services.console.calls import Calls
+from services.console.catalogue import Catalogue
 from services.console.live import Feed, Feeds, Parts
 from services.console.rendering import Pages
 
@@ -54,7 +55,7 @@ def feeds(calls: Calls, pages: Pages) -> Feeds[Waiting]:
                 work=key.work,
                 queue=told.queue,
                 languages=naming.LANGUAGES,
-                names=desk.Catalogue(told.catalogue, lang),
+                names=Catalogue(told.catalogue, lang),
             )
             return {"queue": html}
 

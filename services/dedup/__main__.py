@@ -75,6 +75,7 @@ async def build(service: Service) -> None:
         changes,
         services,
         Erasing(service.erasures, service.producer, settings.partitions),
+        incidents.gazetteer,
     ).watch_incidents(incidents.view, incidents.changes)
     service_pb2_grpc.add_DedupServiceServicer_to_server(servicer, service.server)
     service.ready.append(view.whole)

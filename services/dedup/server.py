@@ -15,6 +15,7 @@ from services.dedup import views
 from services.dedup.case import Case
 from services.dedup.catalogue import Agency, Catalogue, Service
 from services.dedup.erasing import Erasing
+from services.dedup.incidents.places import Gazetteer
 from services.dedup.known import key_of, uuid_of
 from services.runtime import ids, rpc
 from services.runtime.clock import now_ms
@@ -63,6 +64,7 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         changes: Tail[events_pb2.CaseDecision],
         catalogue: Catalogue,
         erasing: Erasing,
+        gazetteer: Gazetteer,
     ) -> None:
         self._view = view
         self._replies = replies
@@ -72,6 +74,10 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
         self._erasing = erasing
         self._agency_of = catalogue.agency_of
         self._catalogue = {one: _agency_shown(it) for one, it in catalogue.agencies.items()}
+        self._places = [
+            service_pb2.CataloguePlace(place=one, names={"en": one, "ar": arabic})
+            for one, arabic in gazetteer.arabic.items()
+        ]
 
     async def GetCase(
         self, request: service_pb2.GetCaseRequest, context: "Context"
@@ -140,11 +146,11 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
     async def GetCatalogue(
         self, request: service_pb2.GetCatalogueRequest, context: "Context"
     ) -> service_pb2.GetCatalogueResponse:
-        """Agencies and services; nothing in it is about a person, so liaisons see all of it."""
+        """Agencies, services and places; nothing in it is about a person, so liaisons see all."""
         agencies = (
             shown for code, shown in self._catalogue.items() if request.agency in ("", code)
         )
-        return service_pb2.GetCatalogueResponse(agencies=agencies)
+        return service_pb2.GetCatalogueResponse(agencies=agencies, places=self._places)
 
     async def AssignCase(
         self, request: service_pb2.AssignCaseRequest, context: "Context"

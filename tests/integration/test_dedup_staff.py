@@ -108,6 +108,8 @@ async def test_staff_see_cases_and_change_them(settings: Settings, tmp_path: Pat
             assert all({"ar", "en"} == set(step.texts) for step in fire.steps)
             every = await stub.GetCatalogue(service_pb2.GetCatalogueRequest(), metadata=token)
             assert len(every.agencies) >= 35
+            [marina] = [one for one in every.places if one.place == "Marina"]
+            assert marina.names["ar"] == "مرسى دبي"
 
 
 async def listed(stub: Any, token: Any, **given: Any) -> list[Any]:

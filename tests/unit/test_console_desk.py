@@ -286,6 +286,9 @@ async def test_the_story_goes_across_ways_and_says_why(both: tuple[Desk, Rooms])
     at = [page.index(f'<li class="{kind}">') for kind in ("note", "contact", "tried", "message")]
     assert at == sorted(at)
     arabic = (await on.get(f"/cases/{MW}", Role.AGENT, "ar")).text
+    assert "المكان نفسه (الجهراء)" in arabic
+    assert "Jahra" not in arabic
+    assert ids.case_number(OTHER) in arabic
     assert "اسأل عن العمر" in arabic
     assert "same number" not in arabic
     assert "they came by" not in arabic

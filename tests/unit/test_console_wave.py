@@ -17,6 +17,7 @@ from mawja.wave.v1 import service_pb2 as wave
 from mawja.wave.v1 import service_pb2_grpc as wave_grpc
 from mawja.wave.v1.events_pb2 import Burst, Counts, Dimension, Level, ServiceLevels
 
+from services.console.catalogue import Catalogue
 from services.console.wave import figures, naming, view
 from services.console.wave.picture import DAY_MS, HOUR_MS, MINUTE_MS, Picture, Scope, last_window
 from services.runtime import rpc
@@ -105,9 +106,17 @@ def test_shares_are_of_what_was_counted_and_add_up() -> None:
 
 
 def test_a_code_that_nobody_named_stands_for_itself() -> None:
-    names = naming.Names([dedup.CatalogueAgency(agency="moh", names={"ar": "الصحة"})], "ar")
+    names = Catalogue(
+        dedup.GetCatalogueResponse(
+            agencies=[dedup.CatalogueAgency(agency="moh", names={"ar": "الصحة"})],
+            places=[dedup.CataloguePlace(place="Marina", names={"ar": "مرسى دبي"})],
+        ),
+        "ar",
+    )
     assert names.agency("moh") == "الصحة"
-    assert naming.Names([], "en").agency("moh") == "moh"
+    assert Catalogue(dedup.GetCatalogueResponse(), "en").agency("moh") == "moh"
+    assert names.place("Marina") == "مرسى دبي"
+    assert names.place("Milan") == "Milan"
     assert names.language("ur") == "الأوردية"
     assert names.language("x") == "x"
     assert naming.channel("pigeon", str) == "pigeon"

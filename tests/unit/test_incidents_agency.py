@@ -7,6 +7,7 @@ import pytest
 from mawja.dedup.v1 import service_pb2
 
 from services.dedup.catalogue import Catalogue
+from services.dedup.incidents.places import Gazetteer
 from services.dedup.incidents.server import IncidentServicer
 from services.dedup.incidents.views import Shown
 from services.dedup.server import asked_agency
@@ -50,7 +51,9 @@ async def test_a_liaison_sees_the_samples_of_their_own_agency(tmp_path: Path) ->
     [group] = desk.state.everything()
     items = Shown(0).items(desk.state, [group.incident_id], (), 1)
     none = cast(Any, None)
-    servicer = IncidentServicer(none, none, none, ring, none, Catalogue(iter(())), none)
+    servicer = IncidentServicer(
+        none, none, none, ring, none, Catalogue(iter(())), none, Gazetteer({})
+    )
     servicer.watch_incidents(cast(Any, Shelf({i.key: i.payload for i in items})), none)
     request = service_pb2.GetIncidentRequest(incident_id=group.incident_id)
 

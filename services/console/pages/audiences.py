@@ -17,6 +17,7 @@ from mawja.broadcast.v1.campaigns_pb2 import (
     UploadAudienceStart,
 )
 
+from services.console import desk, naming
 from services.console.admission import check_form
 from services.console.calls import Calls, Refused
 from services.console.campaigns import finding, views
@@ -51,6 +52,7 @@ async def lists(request: Request, who: Who, page: str = "") -> Response:
     return render(
         request,
         "campaigns/lists.html",
+        names=await desk.names(request),
         lists=[views.listed(one) for one in answer.audiences],
         older="/campaigns/lists?" + urlencode({"page": token}) if token else "",
         **shared(translate(request)),
@@ -61,9 +63,9 @@ async def lists(request: Request, who: Who, page: str = "") -> Response:
 async def new(request: Request, who: Who, incident: UUID | None = None) -> Response:
     """The ways to make a list; of the people of an `incident`, when its page led here."""
     if incident is None:
-        return _page(request)
+        return await _page(request)
     given = {"incident_id": str(incident), "owner": who.agency}
-    return _page(request, "callers", given)
+    return await _page(request, "callers", given)
 
 
 @router.post("/campaigns/lists/callers")
@@ -96,17 +98,17 @@ async def upload(request: Request, who: Who) -> Response:
         check_form(request, given.get("csrf", ""))
         start = _start(given, form.filename, faults)
         if faults:
-            return _page(request, "upload", given, faults)
+            return await _page(request, "upload", given, faults)
         answer: UploadAudienceResponse = await calls.send(
             who, calls.campaigns.UploadAudience, _requests(start, form), _UPLOAD_S
         )
     except BadForm as bad:
         check_form(request, given.get("csrf", ""))
         faults.add("file", _BAD.get(str(bad), N_("The file could not be read: bring it again.")))
-        return _page(request, "upload", given, faults)
+        return await _page(request, "upload", given, faults)
     except Refused as refused:
         _take(refused, faults)
-        return _page(request, "upload", given, faults)
+        return await _page(request, "upload", given, faults)
     said = translate(request)
     return render(
         request,
@@ -138,6 +140,7 @@ async def one(request: Request, who: Who, list_id: UUID) -> Response:
     return render(
         request,
         "campaigns/list.html",
+        names=await desk.names(request),
         one=views.listed(file),
         drill=file.drill,
         languages=_ranked(file.languages),
@@ -162,7 +165,7 @@ async def _found(
     faults: Faults,
 ) -> Response:
     if faults:
-        return _page(request, of, given, faults)
+        return await _page(request, of, given, faults)
     calls: Calls = request.app.state.calls
     wanted = MakeAudienceRequest(
         request_id=given.get("request_id", "")[:64],
@@ -182,7 +185,7 @@ async def _found(
     if made is None:
         if not faults:
             faults.add("", N_("The service ended before the list was made: ask again."))
-        return _page(request, of, given, faults)
+        return await _page(request, of, given, faults)
     return RedirectResponse(f"/campaigns/lists/{made.audience_id}", 303)
 
 
@@ -231,7 +234,7 @@ def _field_of(field: str) -> str:
     return finding.field_of(field)
 
 
-def _page(
+async def _page(
     request: Request,
     of: str = "",
     given: Mapping[str, str] | None = None,
@@ -243,6 +246,8 @@ def _page(
         request,
         "campaigns/list_new.html",
         422 if faults else 200,
+        names=await desk.names(request),
+        languages=naming.LANGUAGES,
         open=of,
         given=given or {},
         faults=faults.said(said.gettext) if faults else {},

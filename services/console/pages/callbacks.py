@@ -37,7 +37,6 @@ async def board(request: Request) -> Response:
     person = signed_in(request)
     work = _work(request.query_params.get("work", ""))
     mine, number, case = await _mine(request)
-    pages: Pages = request.app.state.pages
     practising = mine is not None and mine.HasField("exercise")
     return render(
         request,
@@ -53,7 +52,7 @@ async def board(request: Request) -> Response:
         queue=await _queue(request, work),
         states=naming.CALLBACKS,
         languages=naming.LANGUAGES,
-        names=await desk.catalogue(request, person, pages.language_of(request)),
+        names=await desk.names(request),
         hand_overs=await desk.hand_overs(request, person),
         may_take=desk.may_take(person),
         may_claim=may(person.roles, "POST", "/outreach/callbacks/claim"),
@@ -66,14 +65,13 @@ async def queue(request: Request) -> Response:
     """Who waits, as a part of the page."""
     person = signed_in(request)
     work = _work(request.query_params.get("work", ""))
-    pages: Pages = request.app.state.pages
     return render(
         request,
         "outreach/queue.html",
         work=work,
         queue=await _queue(request, work),
         languages=naming.LANGUAGES,
-        names=await desk.catalogue(request, person, pages.language_of(request)),
+        names=await desk.names(request),
         may_claim=may(person.roles, "POST", "/outreach/callbacks/claim"),
     )
 
@@ -95,12 +93,11 @@ async def live(request: Request) -> Response:
 async def hand_overs(request: Request) -> Response:
     """Lives in danger that nobody has confirmed, as a part of a page."""
     person = signed_in(request)
-    pages: Pages = request.app.state.pages
     return render(
         request,
         "outreach/hand-overs.html",
         hand_overs=await desk.hand_overs(request, person),
-        names=await desk.catalogue(request, person, pages.language_of(request)),
+        names=await desk.names(request),
         may_take=desk.may_take(person),
     )
 
@@ -194,13 +191,11 @@ async def complete(request: Request, callback_id: str) -> Response:
     desk.lately_of(request).forget("queue", "hand-overs")
     if not answer.HasField("feedback"):
         return _back(_work(said.get("work", "")), "completed")
-    person = signed_in(request)
-    pages: Pages = request.app.state.pages
     return render(
         request,
         "outreach/feedback.html",
         feedback=answer.feedback,
-        names=await desk.catalogue(request, person, pages.language_of(request)),
+        names=await desk.names(request),
         drill=True,
     )
 

@@ -16,6 +16,7 @@ from mawja.broadcast.v1 import campaigns_pb2 as pb
 from mawja.broadcast.v1.audiences_pb2 import AudiencePreview, PreviewAudienceRequest
 from mawja.broadcast.v1.campaigns_pb2 import Campaign, CampaignText
 
+from services.console import desk
 from services.console.calls import Calls, Refused
 from services.console.campaigns import audience_form, plan_form, views
 from services.console.campaigns.faults import Faults
@@ -224,6 +225,7 @@ async def _page(
         request,
         "campaigns/compose.html",
         status,
+        names=await desk.names(request),
         id=campaign.campaign_id if campaign is not None else "",
         title=campaign.plan.name if campaign is not None else "",
         version=campaign.version if campaign is not None else 0,

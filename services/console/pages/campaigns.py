@@ -13,6 +13,7 @@ from mawja.broadcast.v1.campaigns_pb2 import (
     WatchCampaignResponse,
 )
 
+from services.console import desk
 from services.console.calls import Calls, Refused
 from services.console.campaigns import audience_form, figures, views
 from services.console.campaigns.deeds import authored, offered
@@ -59,6 +60,7 @@ async def home(
     return render(
         request,
         "campaigns/home.html",
+        names=await desk.names(request),
         campaigns=found,
         filter=given,
         older=older,
@@ -83,6 +85,7 @@ async def show(request: Request, who: Who, campaign_id: UUID) -> Response:
     return render(
         request,
         "campaigns/show.html",
+        names=await desk.names(request),
         progress=started,
         deeds=[
             {

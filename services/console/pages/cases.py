@@ -22,6 +22,7 @@ from services.console.calls import Refused
 from services.console.rendering import translate
 from services.console.rights import may
 from services.console.who import Person, signed_in
+from services.runtime import ids
 from services.runtime.privacy import mask
 
 router = APIRouter()
@@ -97,6 +98,7 @@ async def one(request: Request, case: str) -> Response:
     )
     messages = await _messages(request, person, answer.case.case_id, explained)
     say, language = translate(request), translate(request).language
+    names = await desk.names(request)
     return await page(
         request,
         "cases/case.html",
@@ -108,10 +110,11 @@ async def one(request: Request, case: str) -> Response:
         explained=explained,
         levels=naming.LEVELS,
         messages=naming.MESSAGES,
+        case_number=ids.case_number,
         titles=naming.PLAYBOOKS,
         events=naming.EVENTS,
         drill=answer.case.drill,
-        reason=lambda text: phrases.reason(text, say.gettext, language),
+        reason=lambda text: phrases.reason(text, say.gettext, language, names.place),
         sentence=lambda text: phrases.sentence(text, say.gettext, language),
         can={deed: may(person.roles, "POST", f"/cases/{{case_id}}/{deed}") for deed in DEEDS},
         did=request.query_params.get("did", ""),

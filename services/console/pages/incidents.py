@@ -5,7 +5,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from mawja.dedup.v1 import incidents_pb2
 from mawja.dedup.v1 import service_pb2 as dedup
 
 from services.console import desk, naming
@@ -61,16 +60,10 @@ async def one(request: Request, incident_id: str) -> Response:
     )
 
 
-def title(incident: incidents_pb2.Incident) -> str:
-    """The place that most of its cases name; empty when none is named."""
-    return incident.places[0].value if incident.places else ""
-
-
 async def _page(request: Request, template: str, **context: Any) -> Response:
     return await desk.page(
         request,
         template,
-        title_of=title,
         states=naming.CASES,
         languages=naming.LANGUAGES,
         **context,

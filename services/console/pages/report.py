@@ -11,16 +11,15 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from mawja.broadcast.v1 import campaigns_pb2 as campaigns
-from mawja.dedup.v1 import service_pb2 as dedup
 from mawja.reports.v1 import service_pb2 as pb
 
+from services.console import desk
 from services.console.calls import Calls, Refused
 from services.console.rendering import render, translate
 from services.console.report import cards
 from services.console.report.asked import BY, Asked, asked
 from services.console.report.jobs import Job, Jobs
 from services.console.rights import may
-from services.console.wave.naming import Names
 from services.console.who import Person, signed_in
 from services.runtime.clock import now_ms
 
@@ -248,19 +247,9 @@ async def _shown(request: Request, person: Person, of: Asked, job: Job) -> dict[
         of.address("/report/card.json"),
     )
     if job.result is not None:
-        names = Names(await _catalogue(request, person), translate(request).language)
+        names = await desk.names(request)
         context["card"] = cards.shown(job.result, of.by, names)
     return context
-
-
-async def _catalogue(request: Request, person: Person) -> list[dedup.CatalogueAgency]:
-    calls: Calls = request.app.state.calls
-    try:
-        answer = await calls.ask(person, calls.dedup.GetCatalogue, dedup.GetCatalogueRequest())
-    except Refused:
-        # Codes stand for themselves: a card without names is better than none.
-        return []
-    return list(answer.agencies)
 
 
 async def _campaigns(request: Request, person: Person) -> list[campaigns.Campaign]:

@@ -10,8 +10,8 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from mawja.reports.v1.service_pb2 import Figures, Scorecard
 
+from services.console.catalogue import Catalogue
 from services.console.report.asked import Asked
-from services.console.wave.naming import Names
 
 FIGURES = tuple(field.name for field in Figures.DESCRIPTOR.fields)
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
@@ -46,7 +46,7 @@ class Card:
     made_ms: int
 
 
-def shown(card: Scorecard, by: str, names: Names) -> Card:
+def shown(card: Scorecard, by: str, names: Catalogue) -> Card:
     """The card with groups by their names: hours in their order, all else the largest first."""
     rows = [
         Row(_name(group.code, by, names), group.hour_ms, _cells(group.figures, card))
@@ -56,7 +56,7 @@ def shown(card: Scorecard, by: str, names: Names) -> Card:
     return Card(_cells(card.whole, card), rows, card.others, card.made_ms)
 
 
-def _name(code: str, by: str, names: Names) -> str:
+def _name(code: str, by: str, names: Catalogue) -> str:
     if by == "agency":
         return names.agency(code)
     return names.language(code) if by == "language" and code else code

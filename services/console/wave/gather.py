@@ -115,7 +115,7 @@ class Reader:
             queues=queues.queues if queues is not None else (),
             standings=queues.standings if queues is not None else (),
             incidents=held.get("incidents", ()),
-            catalogue=held.get("catalogue", ()),
+            catalogue=held.get("catalogue", dedup.GetCatalogueResponse()),
             health=held.get("health", {}),
             missing=missing,
         )
@@ -195,11 +195,11 @@ class Reader:
         )
         return [one for one in answer.incidents if one.incident.drill == self.scope.drill]
 
-    async def _catalogue(self, at: int) -> list[dedup.CatalogueAgency]:
+    async def _catalogue(self, at: int) -> dedup.GetCatalogueResponse:
         answer: dedup.GetCatalogueResponse = await self._ask(
             self.calls.dedup.GetCatalogue, dedup.GetCatalogueRequest()
         )
-        return list(answer.agencies)
+        return answer
 
     async def _health(self, at: int) -> dict[str, Health]:
         found = await asyncio.gather(*(self.calls.serving(room) for room in self.rooms))

@@ -1,45 +1,11 @@
-"""What codes are called: agencies, topics, languages, channels, parts of the house. Pure.
+"""What codes of the wave are called: channels, parts of the house, service levels. Pure."""
 
-A code that nobody has named stands for itself: a page that shows "moh-3" is of use, one that hides
-it is not.
-"""
+from collections.abc import Callable, Mapping
 
-from collections.abc import Callable, Iterable, Mapping
-
-from babel import Locale, UnknownLocaleError
-from mawja.dedup.v1.service_pb2 import CatalogueAgency
 from mawja.wave.v1 import contracts_pb2 as contracts
 
 Say = Callable[[str], str]
 """The catalogue's text of an English one."""
-
-
-class Names:
-    """The names of `agencies` and their services in a language ("ar", "en")."""
-
-    def __init__(self, agencies: Iterable[CatalogueAgency], language: str) -> None:
-        self._language = language
-        self._agencies: dict[str, str] = {}
-        self._topics: dict[str, str] = {}
-        for agency in agencies:
-            self._agencies[agency.agency] = agency.names.get(language, "")
-            for service in agency.services:
-                self._topics[service.topic] = service.names.get(language, "")
-
-    def agency(self, code: str) -> str:
-        """What an agency is called."""
-        return self._agencies.get(code) or code
-
-    def topic(self, code: str) -> str:
-        """What a topic is called."""
-        return self._topics.get(code) or code
-
-    def language(self, code: str) -> str:
-        """What a language is called, in the reader's own."""
-        try:
-            return Locale.parse(code, sep="-").get_display_name(self._language) or code
-        except (UnknownLocaleError, ValueError):
-            return code
 
 
 def channel(code: str, _: Say) -> str:

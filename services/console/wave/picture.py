@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mawja.dedup.v1.service_pb2 import CatalogueAgency, ShownIncident
+from mawja.dedup.v1.service_pb2 import GetCatalogueResponse, ShownIncident
 from mawja.wave.v1.contracts_pb2 import QueueState, Standing
 from mawja.wave.v1.events_pb2 import Burst, Level
 
@@ -53,7 +53,7 @@ class Picture:
     queues: Sequence[QueueState] = ()
     standings: Sequence[Standing] = ()
     incidents: Sequence[ShownIncident] = ()
-    catalogue: Sequence[CatalogueAgency] = ()
+    catalogue: GetCatalogueResponse = field(default_factory=GetCatalogueResponse)
     health: Mapping[str, Health] = field(default_factory=dict)
     """By room."""
     missing: frozenset[str] = frozenset()

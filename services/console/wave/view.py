@@ -9,8 +9,9 @@ from mawja.dedup.v1.service_pb2 import ShownIncident
 from mawja.wave.v1 import contracts_pb2 as contracts
 from mawja.wave.v1.events_pb2 import Burst, Dimension
 
+from services.console.catalogue import Catalogue
 from services.console.wave import figures, naming
-from services.console.wave.naming import Names, Say
+from services.console.wave.naming import Say
 from services.console.wave.picture import Health, Picture
 
 PARTS = (
@@ -104,7 +105,7 @@ def parts(pages: Renderer, picture: Picture, language: str, say: Say) -> Mapping
 
 def context(picture: Picture, language: str, say: Say) -> dict[str, Any]:
     """What the templates of the parts show."""
-    names = Names(picture.catalogue, language)
+    names = Catalogue(picture.catalogue, language)
     whole = figures.whole(picture)
     return {
         "at_ms": picture.at_ms,
@@ -141,7 +142,7 @@ def context(picture: Picture, language: str, say: Say) -> dict[str, Any]:
     }
 
 
-def _happening(burst: Burst, names: Names, _: Say) -> Happening:
+def _happening(burst: Burst, names: Catalogue, _: Say) -> Happening:
     kinds = {
         Dimension.DIMENSION_ALL: (_("Whole centre"), ""),
         Dimension.DIMENSION_LINE: (_("Line"), burst.subject),
@@ -155,7 +156,7 @@ def _happening(burst: Burst, names: Names, _: Say) -> Happening:
     )
 
 
-def _incidents(picture: Picture, names: Names) -> list[Incident]:
+def _incidents(picture: Picture, names: Catalogue) -> list[Incident]:
     """Those that grow now before those that are large."""
     since = picture.at_ms - 60 * 60_000
     found = [one for one in picture.incidents if one.incident.last_ms >= since]
@@ -163,11 +164,11 @@ def _incidents(picture: Picture, names: Names) -> list[Incident]:
     return [_incident(one, names) for one in found[:_INCIDENTS]]
 
 
-def _incident(one: ShownIncident, names: Names) -> Incident:
+def _incident(one: ShownIncident, names: Catalogue) -> Incident:
     incident = one.incident
     return Incident(
         title=names.topic(incident.topic),
-        place=incident.places[0].value if incident.places else "",
+        place=names.place(incident.places[0].value) if incident.places else "",
         agency=names.agency(incident.agency),
         question=incident.level == LinkLevel.LINK_LEVEL_SAME_QUESTION,
         cases=incident.cases,
@@ -179,7 +180,7 @@ def _incident(one: ShownIncident, names: Names) -> Incident:
     )
 
 
-def _agencies(picture: Picture, names: Names, say: Say) -> list[Agency]:
+def _agencies(picture: Picture, names: Catalogue, say: Say) -> list[Agency]:
     counted = {row.subject: row for row in figures.rows(picture, Dimension.DIMENSION_AGENCY)}
     standings = {one.agency: one for one in picture.standings}
     codes = [*counted, *(code for code in standings if code not in counted)]

@@ -7,6 +7,7 @@ Arabic name that is an ordinary word without its article ("the eye", Al Ain) nee
 Pure.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ _SHORTEST_LATIN = 4
 # Shorter ones, of other scripts, sound like too many words.
 _SHORTEST_SOUND = 3
 _SHORTEST_BARE = 5
+_ARABIC = re.compile(r"[\u0621-\u064a]")
 _LATIN_ARTICLES = ("al ", "el ")
 _JOINED = ("ب", "و", "ل", "ف")
 
@@ -40,6 +42,12 @@ class Gazetteer:
     def __init__(self, places: Mapping[Place, Sequence[str]]) -> None:
         self.places = tuple(places)
         self.number_of = {place.name: number for number, place in enumerate(self.places)}
+        self.arabic = {
+            place.name: spelling
+            for place, spellings in places.items()
+            if (spelling := next((one for one in spellings if _ARABIC.search(one)), None))
+        }
+        """By English name, for those that have one. The first Arabic spelling is the name."""
         self._spelt: dict[str, list[tuple[tuple[str, ...], int]]] = {}
         self._begins: dict[str, _Begins] = {}
         self._heard: dict[str, int] = {}

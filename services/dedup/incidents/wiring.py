@@ -10,6 +10,7 @@ from services.dedup.incidents import views
 from services.dedup.incidents.evidence import Evidence
 from services.dedup.incidents.heard import Ear
 from services.dedup.incidents.looking import Looking
+from services.dedup.incidents.places import Gazetteer
 from services.dedup.incidents.server import Decision, decision_of
 from services.dedup.incidents.state import Incidents
 from services.dedup.incidents.worker import PLAN, IncidentWork
@@ -32,11 +33,13 @@ _log = log.get("meaning")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the others need: who tells of cases, and where incidents are shown and watched."""
+    """What the others need: who tells of cases, where incidents are shown and watched, and the
+    places that they are known by."""
 
     teller: Teller
     view: Views
     changes: Tail[Decision]
+    gazetteer: Gazetteer
 
 
 def add(service: Service, spoken: Sequence[Language], replies: Replies) -> Parts:
@@ -59,7 +62,8 @@ def add(service: Service, spoken: Sequence[Language], replies: Replies) -> Parts
     view = Views(service.redis, views.ROOM, settings.partitions)
     service.ready.append(view.whole)
     ear = Ear(keyring.word_hash, stop_stems(spoken), gazetteer)
-    return Parts(Teller(ear, thresholds, service.producer, settings.partitions), view, changes)
+    teller = Teller(ear, thresholds, service.producer, settings.partitions)
+    return Parts(teller, view, changes, gazetteer)
 
 
 def _looking(service: Service) -> Looking | None:
