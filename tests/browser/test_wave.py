@@ -60,7 +60,10 @@ def test_the_wave_moves_while_one_looks_also_on_a_wall_and_a_phone(people: Peopl
 
 
 def test_a_page_says_that_it_is_old_and_recovers_by_itself(people: People) -> None:
-    page = people.page(Role.AGENT)
+    page, never = people.page(Role.AGENT), people.page(Role.AGENT)
+    # Its stream is never answered: it has not heard a thing beyond itself.
+    never.route("**/wave/live*", lambda route: None)
+    never.reload()
     expect(page.locator("section.health .good-text")).to_be_visible(timeout=_LIVE_MS)
     (console,) = [one.process.pid for one in people.system.running if one.room == CONSOLE]
     os.kill(console, signal.SIGSTOP)
@@ -70,7 +73,9 @@ def test_a_page_says_that_it_is_old_and_recovers_by_itself(people: People) -> No
     finally:
         os.kill(console, signal.SIGCONT)
     expect(page.locator("#age")).to_be_hidden(timeout=_LIVE_MS)
+    expect(never.locator("#age")).to_be_visible(timeout=_LIVE_MS)
     page.close()
+    never.close()
 
 
 @pytest.mark.parametrize("lang", ["ar", "en"])

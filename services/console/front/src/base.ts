@@ -39,11 +39,13 @@ document.addEventListener("click", (event) => {
 // longer does, it says since when, and goes grey: nobody shall take an old figure for a new one.
 const LOST_MS = 6000;
 const age = document.getElementById("age");
-let heardAt = 0;
-let serverMs = 0;
+// A stream that never begins is told like one that ends: the page itself was the last that was heard.
+const lives = document.querySelector("[sse-connect]") !== null;
+let heardAt = performance.now();
+let serverMs = Date.now();
 
 function tell(): void {
-  if (!age || !heardAt) return;
+  if (!age || !lives) return;
   const lost = performance.now() - heardAt > LOST_MS;
   if (lost === !age.hidden) return;
   document.documentElement.classList.toggle("stale", lost);
