@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.runtime.config import Settings
+from tests.burying import bury
 
 
 def environment(settings: Settings, ready_file: Path, **env: str) -> dict[str, str]:
@@ -45,6 +46,7 @@ class Room:
     def __init__(
         self, name: str, settings: Settings, folder: Path, replica: str = "", **env: str
     ) -> None:
+        self._kafka = settings.kafka
         self._ready_file = folder / f"{replica or name}.json"
         self._ready_file.unlink(missing_ok=True)
         self.log = folder / f"{replica or name}.log"
@@ -76,9 +78,11 @@ class Room:
         return f"http://127.0.0.1:{port}/metrics"
 
     def kill(self) -> None:
-        """SIGKILL."""
-        self.process.kill()
-        self.process.wait()
+        """SIGKILL, unless it has ended; its groups know."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+            bury(self._kafka, self.process.pid)
 
     def stop(self) -> None:
         """SIGTERM; it must end with code 0."""
@@ -97,5 +101,5 @@ def room(
         yield started
         started.stop()
     finally:
-        if started.process.poll() is None:
-            started.kill()
+        started.process.kill()
+        started.process.wait()

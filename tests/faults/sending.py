@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from services.local.parts import Parts
+from tests import burying
 from tests.broadcast_rig import Rig, running
 
 
@@ -28,3 +29,13 @@ def caught(parts: Parts, request: pytest.FixtureRequest) -> Iterator[Rig]:
 def accepted(rig: Rig) -> int:
     """Parts that the SMS centre has taken."""
     return sum(submit.accepted for submit in rig.smsc["local"].submits())
+
+
+def left_by_a_kill(rig: Rig) -> int:
+    """SIGKILL for the replica. How many claims without a result it leaves: they are counted before
+    its group knows, so before its successor can decide on them."""
+    pid = rig.replica.process.pid
+    rig.replica.process.kill9()
+    left = rig.claims_outstanding()
+    burying.bury(rig.parts.kafka, pid)
+    return left

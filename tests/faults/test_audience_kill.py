@@ -15,6 +15,7 @@ from services.local.supervised import RestartPolicy
 from services.runtime import topics
 from services.runtime.own import Record
 from services.runtime.scan import Scan
+from tests import burying
 from tests.audiences_rig import Dedup, Finder, people_of
 from tests.broadcast_rig import PARTITIONS, Rig, numbers, running, wait_until
 from tests.campaigns_rig import MAKER, again
@@ -82,7 +83,7 @@ def test_kill_9_while_people_are_found(rig: Rig) -> None:
             if answer.found:
                 # People who were found stand there a moment later.
                 wait_until(lambda: written(rig) > before, 10, 0.01)
-                rig.replica.process.kill9()
+                burying.kill(rig.parts.kafka, rig.replica)
                 # Nothing of it reaches the owner any more.
                 time.sleep(0.2)
 
@@ -93,7 +94,7 @@ def test_kill_9_while_people_are_found(rig: Rig) -> None:
     assert people_of(rig.parts.kafka, made, rig.keyring) == people
     assert len(slices(rig, made.audience_id)) == 2, "nothing was left by the kill"
     # Killed again: it is what it was, and a campaign meets everybody once.
-    rig.replica.process.kill9()
+    burying.kill(rig.parts.kafka, rig.replica)
     assert again(ask) == made
     seen = again(lambda: finder.preview(Audience(upload=made.audience_id)))
     assert (seen.people, dict(seen.exclusions)) == (PEOPLE, {})

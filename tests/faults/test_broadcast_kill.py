@@ -9,7 +9,7 @@ from kafka.admin import KafkaAdminClient
 
 from services.local.parts import Parts
 from tests.broadcast_rig import Rig, wait_until
-from tests.faults.sending import accepted, caught
+from tests.faults.sending import accepted, caught, left_by_a_kill
 
 pytestmark = pytest.mark.faults
 ARABIC = "تعمل الفرق الآن على إصلاح العطل، وسنرسل إليكم رسالة عند الانتهاء من العمل إن شاء الله."
@@ -41,8 +41,7 @@ def test_kill_9_in_the_middle_of_sending(rig: Rig, seed: int) -> None:
     for _ in range(3):
         goal = accepted(rig) + chance.randint(200, 500)
         wait_until(lambda goal=goal: accepted(rig) >= goal, every_s=0.01)  # type: ignore[misc]
-        rig.replica.process.kill9()
-        outstanding += rig.claims_outstanding()
+        outstanding += left_by_a_kill(rig)
     found = rig.check_account(asked, "local")
     assert len(rig.replica.process.exits) == 3
     assert outstanding > 0, "it was not killed in the middle of anything"

@@ -15,6 +15,7 @@ from tests.broadcast_rig import drilled, numbers, wait_until
 from tests.campaigns_rig import MAKER, OTHER, Office, account, again, agrees, plan
 from tests.faults.crashing import CODE, GO, command
 from tests.faults.points import WHOLE
+from tests.faults.sending import left_by_a_kill
 from tests.whole_rig import (
     AGGREGATOR,
     BUREAU,
@@ -111,8 +112,7 @@ def test_kill_9_in_the_middle_of_a_campaign_over_each_carrier(parts: Parts) -> N
             wait_until(
                 lambda: all(len(bringing.texts(carrier)) >= 60 for carrier in CARRIERS), 60, 0.02
             )
-            whole.rig.replica.process.kill9()
-            outstanding = whole.rig.claims_outstanding()
+            outstanding = left_by_a_kill(whole.rig)
             assert outstanding > 0, "it was not killed in the middle of anything"
             assert all(len(bringing.texts(carrier)) < 300 for carrier in CARRIERS)
             rest = hold(whole, maker, bringing, campaigns)

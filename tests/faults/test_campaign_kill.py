@@ -16,6 +16,7 @@ from services.local.parts import Parts
 from services.local.smsc.record import duplicates
 from services.local.supervised import RestartPolicy
 from services.runtime.topics import partition_of
+from tests import burying
 from tests.broadcast_rig import PARTITIONS, Rig, digits, numbers, running, wait_until
 from tests.campaigns_rig import (
     MAKER,
@@ -32,7 +33,7 @@ from tests.campaigns_rig import (
 )
 from tests.faults.crashing import CODE, GO, command
 from tests.faults.points import POINTS
-from tests.faults.sending import accepted, caught
+from tests.faults.sending import accepted, caught, left_by_a_kill
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 PEOPLE = 3_000
@@ -52,7 +53,7 @@ def rig(parts: Parts, request: pytest.FixtureRequest) -> Iterator[Rig]:
 
 def kill(rig: Rig) -> None:
     """SIGKILL; returns when it serves again, its partitions in hand."""
-    rig.replica.process.kill9()
+    burying.kill(rig.parts.kafka, rig.replica)
     wait_until(rig.replica.ready, 60)
 
 
@@ -123,8 +124,7 @@ def test_kill_9_from_the_file_to_the_last_receipt(rig: Rig) -> None:
     for _ in range(3):
         goal = accepted(rig) + chance.randint(150, 400)
         wait_until(lambda goal=goal: accepted(rig) >= goal, 60, 0.01)  # type: ignore[misc]
-        rig.replica.process.kill9()
-        outstanding += rig.claims_outstanding()
+        outstanding += left_by_a_kill(rig)
         wait_until(rig.replica.ready, 60)
     assert outstanding > 0, "it was not killed in the middle of anything"
 
@@ -152,7 +152,7 @@ def test_what_was_cancelled_stays_cancelled(rig: Rig) -> None:
     campaign_id = started(maker, other, plan(maker.upload(listed(people)).audience_id))
     wait_until(lambda: accepted(rig) >= 300, 60, 0.01)
     maker.do("Cancel", campaign_id, reason="wrong town")
-    rig.replica.process.kill9()
+    burying.kill(rig.parts.kafka, rig.replica)
     time.sleep(0.5)
     held = accepted(rig)
     wait_until(rig.replica.ready, 60)

@@ -8,6 +8,7 @@ from mawja.broadcast.v1 import events_pb2
 
 from services.local.parts import Parts
 from services.local.smsc.record import Submit, duplicates, reassemble
+from tests import burying
 from tests.broadcast_rig import Rig, running, wait_until
 
 pytestmark = pytest.mark.faults
@@ -51,7 +52,7 @@ def test_kill_9_while_carriers_stand_in_for_each_other(rig: Rig) -> None:
     for _ in range(3):
         goal = len(submits(rig)) + chance.randint(200, 500)
         wait_until(lambda goal=goal: len(submits(rig)) >= goal, every_s=0.02)  # type: ignore[misc]
-        rig.replica.process.kill9()
+        burying.kill(rig.parts.kafka, rig.replica)
     found = rig.ledger.wait_for(list(asked), "DELIVERED", "UNKNOWN", "FAILED", timeout_s=90)
     every = submits(rig)
     assert duplicates(every) == []

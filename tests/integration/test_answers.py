@@ -18,6 +18,7 @@ from services.runtime.identity import Role
 from services.runtime.own import LogReader
 from services.runtime.topics import MESSAGE_REQUESTED
 from services.tools.local import make_parts, make_system, smsc_record
+from tests import burying
 from tests.outreach_rig import records
 
 PARTITIONS = 2
@@ -107,7 +108,7 @@ async def test_a_question_is_answered_once_however_often_outreach_is_killed(
     [outreach_replica] = [one for one in system.running if one.room == "outreach"]
     for _ in range(3):
         await asyncio.sleep(2)
-        outreach_replica.process.kill9()
+        await asyncio.to_thread(burying.kill, system.parts.kafka, outreach_replica)
     await sending
     await asyncio.to_thread(system.wait_ready)
     assert len(outreach_replica.process.exits) >= 3

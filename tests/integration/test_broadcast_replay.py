@@ -14,6 +14,7 @@ from services.runtime.clock import now_ms
 from services.runtime.config import Settings
 from services.runtime.scan import Lag
 from services.tools.letters import Box, By
+from tests import burying
 from tests.broadcast_rig import PARTITIONS, Rig, running, wait_until
 
 SOURCES = (topics.MESSAGE_REQUESTED, topics.QUEUED_NORMAL, topics.RECEIPT)
@@ -87,7 +88,7 @@ def test_what_is_replayed_is_sent_once_through_a_kill(rig: Rig, settings: Settin
     asked = [ids.derive("test", source.name) for source in SOURCES if source is not topics.RECEIPT]
     rig.ledger.wait_for(asked, "DELIVERED", timeout_s=90)
     # Before the replays are committed, or after: what was done is not done again.
-    rig.replica.process.kill9()
+    burying.kill(rig.parts.kafka, rig.replica)
     wait_until(rig.replica.ready, 60)
     lag = Lag(settings.kafka)
     try:

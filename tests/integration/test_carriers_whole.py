@@ -9,6 +9,7 @@ import pytest
 from mawja.broadcast.v1 import events_pb2
 
 from services.local.parts import Parts
+from tests import burying
 from tests.broadcast_rig import LONG_ARABIC, drilled, inbound, numbers, wait_until
 from tests.web_peers import (
     VERIFY_TOKEN,
@@ -101,7 +102,7 @@ def test_killed_between_request_and_answer_is_unknown_until_the_receipt(whole: W
     asked = rig.outreach.request(number, LONG_ARABIC)
     rig.outreach.flush()
     wait_until(lambda: len(of(whole.aggregator, number)) == 1)
-    rig.replica.process.kill9()
+    burying.kill(rig.parts.kafka, rig.replica)
     rig.ledger.wait_for([asked], "UNKNOWN")
     assert rig.ledger.last[asked].reason == "takeover"
     # Neither the new process nor the request read again asks once more.

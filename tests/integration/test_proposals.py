@@ -37,6 +37,7 @@ from services.runtime.config import Settings
 from services.runtime.identity import Role, issue
 from services.runtime.own import EPOCH, MARKER, Record
 from services.runtime.scan import Scan
+from tests import burying
 from tests.audiences_rig import Dedup, people_of
 from tests.broadcast_rig import Rig, numbers, running, wait_until
 from tests.campaigns_rig import Office, Shown, again, code_of, refusal
@@ -250,7 +251,7 @@ def test_a_burst_is_proposed_once_and_accepted_makes_one_draft(place: Place, par
         announce=proposals_pb2.ProposalAnnouncement(lines=["109"], lasts_ms=3600_000),
     )
     accepted = again(lambda: place.stub().AcceptProposal(request, timeout=10)).proposal
-    place.rig.replica.process.kill9()
+    burying.kill(parts.kafka, place.rig.replica)
     again_ = again(lambda: place.stub().AcceptProposal(request, timeout=10)).proposal
     assert (again_.version, again_.campaign_id) == (accepted.version, accepted.campaign_id)
     # Its line plays the same words, as a rehearsal and once, also for who comes after a kill.
