@@ -7,6 +7,8 @@ from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2 as cases
 from mawja.dedup.v1 import incidents_pb2
 from mawja.dedup.v1 import service_pb2 as dedup
+from mawja.intake.v1 import events_pb2
+from mawja.intake.v1 import service_pb2 as intake
 from mawja.outreach.v1 import events_pb2 as outreach
 from mawja.outreach.v1 import proposals_pb2
 from mawja.wave.v1.events_pb2 import Burst, Dimension
@@ -77,6 +79,18 @@ def links() -> list[cases.Link]:
             language="ar",
         )
         for contact, (channel, level, score, reason, minutes) in zip(CONTACTS, told, strict=True)
+    ]
+
+
+def said() -> list[intake.RevealContactResponse | Exception]:
+    """What intake tells of their words: of a call nothing, of an SMS what came of it in Arabic, of
+    the form what is hostile."""
+    return [
+        intake.RevealContactResponse(),
+        intake.RevealContactResponse(
+            text="لا ماء منذ … الصباح", parts=events_pb2.HeldParts(total=3, held=[1, 3])
+        ),
+        intake.RevealContactResponse(text=f"second line\n{HOSTILE}", place=HOSTILE),
     ]
 
 

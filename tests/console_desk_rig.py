@@ -32,6 +32,7 @@ from tests.console_desk_facts import (
     ANNOUNCEMENT,
     CALLBACK,
     CASE,
+    CONTACTS,
     HOSTILE,
     MIN,
     MOH,
@@ -42,6 +43,7 @@ from tests.console_desk_facts import (
     incident,
     links,
     proposal,
+    said,
 )
 from tests.console_rig import Desk, desk
 
@@ -86,6 +88,7 @@ class Rooms(
         )
         self.proposal = proposal()
         self.incident = incident()
+        self.said = said()
 
     def kept(self, kind: type) -> list[Any]:
         """The requests of one kind."""
@@ -174,6 +177,13 @@ class Rooms(
     async def GetContact(self, request: Any, context: Any) -> Any:
         self._take(request)
         return intake.GetContactResponse(masked_number="+971•••••56")
+
+    async def RevealContact(self, request: Any, context: Any) -> Any:
+        self._take(request)
+        said = self.said[CONTACTS.index(request.contact_id)]
+        if isinstance(said, Exception):
+            raise said
+        return said
 
     async def GetCallback(self, request: Any, context: Any) -> Any:
         self._take(request)

@@ -109,6 +109,7 @@ _CASES: Table = {
     ("POST", "/cases/{case_id}/split"): DESK,
     ("POST", "/cases/{case_id}/unlink"): DESK,
     ("POST", "/cases/{case_id}/reveal"): DESK,
+    ("POST", "/cases/{case_id}/words"): DESK,
 }
 _REPORT: Table = {
     ("GET", "/report"): ACCOUNTABLE,

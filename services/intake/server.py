@@ -1,4 +1,5 @@
-"""IntakeService over gRPC: contacts and call events in, an answer for each."""
+"""IntakeService over gRPC: contacts and call events in, an answer for each; and what was taken, to
+those who may see it."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from mawja.common.v1 import common_pb2
 from mawja.intake.v1 import events_pb2, service_pb2, service_pb2_grpc
 
 from services.intake.accept import call_event
+from services.intake.showing import masked, words
 from services.intake.submit import Submitter
 from services.intake.turns import Turns
 from services.runtime import metrics, rpc
@@ -29,7 +31,7 @@ from services.runtime.errors import (
     Violation,
 )
 from services.runtime.identity import Caller
-from services.runtime.privacy import Erased, Keyring, mask
+from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.topics import CALL_EVENT, partition_of
 
@@ -143,32 +145,20 @@ class IntakeServicer(service_pb2_grpc.IntakeServiceServicer):
         self, request: service_pb2.GetContactRequest, context: _Context[Any, Any]
     ) -> service_pb2.GetContactResponse:
         """Shows one contact."""
-        first = await self._submitter.first(UUID(request.contact_id).bytes)
+        return masked(await self._seen(request.contact_id), self._keyring)
+
+    async def RevealContact(
+        self, request: service_pb2.RevealContactRequest, context: _Context[Any, Any]
+    ) -> service_pb2.RevealContactResponse:
+        """The words of one contact. Who asked for them, and why, stands in the audit before."""
+        return words(await self._seen(request.contact_id), self._keyring)
+
+    async def _seen(self, contact_id: str) -> events_pb2.ContactAccepted:
+        first = await self._submitter.first(UUID(contact_id).bytes)
         # A liaison of another agency is told the same as for a contact that is not there.
         if first is None or not rpc.CALLER.get().sees(first.agency):
             raise NotFound("no such contact in the last 7 days")
-        return service_pb2.GetContactResponse(
-            contact_id=first.contact_id,
-            source=first.source,
-            channel=first.channel,
-            kind=first.kind,
-            line=first.line,
-            agency=first.agency,
-            topic=first.topic,
-            language=first.language,
-            life_safety=first.life_safety,
-            drill=first.drill,
-            event_ms=first.event_ms,
-            accepted_ms=first.accepted_ms,
-            masked_number=self._masked(first),
-            parts=first.parts if first.HasField("parts") else None,
-        )
-
-    def _masked(self, first: events_pb2.ContactAccepted) -> str:
-        try:
-            return mask(self._keyring.unseal("number", first.sealed_number))
-        except Erased:
-            return ""
+        return first
 
 
 async def _until(ending: asyncio.Event, requests: AsyncIterator[_R]) -> AsyncIterator[_R]:

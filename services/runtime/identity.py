@@ -64,6 +64,8 @@ ROLES: dict[str, frozenset[Role]] = {
         "/mawja.intake.v1.IntakeService/SubmitContacts": {Role.GATEWAY, Role.LOAD_TESTER},
         "/mawja.intake.v1.IntakeService/ReportCalls": {Role.GATEWAY, Role.LOAD_TESTER},
         "/mawja.intake.v1.IntakeService/GetContact": STAFF,
+        # Whose case it came to intake can't tell: not for those who see one agency's only.
+        "/mawja.intake.v1.IntakeService/RevealContact": {Role.AGENT, Role.COORDINATOR},
         "/mawja.dedup.v1.DedupService/GetCase": STAFF,
         "/mawja.dedup.v1.DedupService/ListCases": STAFF,
         "/mawja.dedup.v1.DedupService/FindCases": STAFF,

@@ -39,6 +39,8 @@ _TEN_YEARS = 3650
 
 CONTACT_ACCEPTED = Topic("intake.contact-accepted.v1", "intake", 8)
 CALL_EVENT = Topic("intake.call-event.v1", "intake", 8)
+INTAKE_NOTES = Topic("intake.audit-note.v1", "intake", 30)
+INTAKE_AUDIT = Topic("intake.audit.v1", "intake", _TEN_YEARS, log=True)
 INTAKE_DEAD = Topic("intake.dead-letter.v1", "intake", 30)
 CASE = Topic("dedup.case.v1", "dedup", 400, log=True)
 TALLY = Topic("dedup.tally.v1", "dedup", 30)
@@ -86,6 +88,8 @@ CALL_DECISION = Topic("wave.call-decision.v1", "wave", 400)
 TOPICS = (
     CONTACT_ACCEPTED,
     CALL_EVENT,
+    INTAKE_NOTES,
+    INTAKE_AUDIT,
     INTAKE_DEAD,
     CASE,
     TALLY,
@@ -153,9 +157,11 @@ AUDITS = {
         Audit(DEDUP_NOTES, DEDUP_AUDIT, DEDUP_DEAD),
         Audit(OUTREACH_NOTES, OUTREACH_AUDIT, OUTREACH_DEAD),
         Audit(BROADCAST_NOTES, BROADCAST_AUDIT, BROADCAST_DEAD),
+        Audit(INTAKE_NOTES, INTAKE_AUDIT, INTAKE_DEAD),
     )
 }
-"""The audit of each room in which people decide."""
+"""The audit of each room in which people decide, or are shown what is sealed. Intake, which has the
+most to do in a surge, is the last that is asked to note who signed in."""
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -111,6 +111,7 @@ MATRIX = {
     "POST /cases/{case_id}/split": "x.x...",
     "POST /cases/{case_id}/unlink": "x.x...",
     "POST /cases/{case_id}/reveal": "x.x...",
+    "POST /cases/{case_id}/words": "x.x...",
     "GET /report": ".xxxxx",
     "GET /report/card": ".xxxxx",
     "GET /report/card.csv": ".xxxxx",

@@ -57,6 +57,7 @@ HOUSEKEEPING = {
     "GENERIC_NACK",
 }
 MORE_GROUPS = {
+    "intake": ("intake-audit",),
     "dedup": ("dedup-audit", "dedup-incidents"),
     "outreach": ("outreach-audit", "outreach-proposals"),
     "broadcast": ("broadcast-audit", "broadcast-campaigns", "broadcast-proposals"),

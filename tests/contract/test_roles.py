@@ -58,6 +58,7 @@ MATRIX = {
     "IntakeService/SubmitContacts": "x......x.",
     "IntakeService/ReportCalls": "x......x.",
     "IntakeService/GetContact": ".xxxxxx..",
+    "IntakeService/RevealContact": ".x.x.....",
     "DedupService/GetCase": ".xxxxxx..",
     "DedupService/ListCases": ".xxxxxx..",
     "DedupService/FindCases": ".xxxxxx..",

@@ -39,6 +39,7 @@ from tests.faults.campaigning import CAMPAIGNS, campaign
 from tests.faults.damaging import Damaging
 from tests.faults.erasing import erase
 from tests.faults.lines import announce, route
+from tests.faults.revealing import reveal
 from tests.faults.stage import Stage
 from tests.intake_rig import signed
 
@@ -85,6 +86,8 @@ class Asking:
         self.erased: list[str] = []
         self.stopped: list[str] = []
         self.texted: list[str] = []
+        self.words: dict[str, str] = {}
+        """What was said in each contact of the webhook."""
         self.notes: dict[str, list[str]] = {}
         """The notes of each case."""
         self.damaging = Damaging(on, wanted)
@@ -100,6 +103,7 @@ class Asking:
             group.create_task(self._desk())
             for series in (
                 self._each(0.2, self._contacts),
+                self._each(0.5, self._reveal),
                 self._each(0.1, self._message),
                 self._each(0.5, self._opt_out),
                 self._each(0.5, self._subscribe),
@@ -185,13 +189,13 @@ class Asking:
                     group.create_task(self.damaging.lose("intake"))
 
     async def _contact(self, index: int) -> None:
-        number = f"+9995700{index:05d}"
+        number, text = f"+9995700{index:05d}", f"water in street {index}"
         body = json.dumps(
             {
                 "channel": "CHANNEL_WEB",
                 "kind": "CONTACT_KIND_REQUEST",
                 "number": number,
-                "text": f"water in street {index}",
+                "text": text,
                 "eventMs": str(now_ms()),
                 "drill": True,
             }
@@ -218,6 +222,12 @@ class Asking:
             except (aiohttp.ClientError, TimeoutError):
                 await asyncio.sleep(_AGAIN_S)
         self._taken(contact_id, number, identity)
+        self.words[contact_id] = text
+
+    async def _reveal(self, index: int) -> None:
+        for contact_id, text in list(self.words.items())[-1:]:
+            told = await reveal(self._on.system, self._answered, contact_id, index)
+            assert told == text, "other words than were sent"
 
     async def _abandon(self, key: str) -> None:
         """Somebody claimed the key with another body more than a minute ago, and died."""

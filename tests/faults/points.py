@@ -133,6 +133,7 @@ POINTS: tuple[Point, ...] = (
     Point("intake", "index-read-back", REDIS, "PIPELINE", most=1),
     Point("intake", "index-whole", REDIS, f"{INDEX}:WHOLE", most=1),
     Point("intake", "index-unlocked", REDIS, f"{INDEX}:RELEASE", most=1),
+    *_audit("intake"),
     *_worker("intake", topics.INTAKE_DEAD),
     Point("dedup", "marker", MARK, topics.CASE.name, most=8),
     Point(

@@ -120,10 +120,19 @@ async def test_no_reader_opens_what_was_told_before_and_all_what_is_told_after(
                 request = intake_pb2.GetContactRequest(contact_id=contact_id)
                 return (await stub.GetContact(request, metadata=staff, timeout=20)).masked_number
 
+        async def told_words(contact_id: str) -> str:
+            async with intake_rig.stub(intake.target) as stub:
+                staff = intake_rig.shown(settings, "ag-1", Role.AGENT)
+                request = intake_pb2.RevealContactRequest(
+                    contact_id=contact_id, reason="to know what they need", request_id="w"
+                )
+                return (await stub.RevealContact(request, metadata=staff, timeout=20)).text
+
         before = await submits("before")
         await worked_through(settings, dedup)
         case_id = ids.case_id(before)
         assert await masked(before) == "+999•••••••11"
+        assert await told_words(before) == TEXT
         async with calling(target, settings, Role.AGENT) as (stub, token):
 
             async def ask(method: str, **given: Any) -> Any:
@@ -170,6 +179,10 @@ async def test_no_reader_opens_what_was_told_before_and_all_what_is_told_after(
 
             await until(hidden, 10)
             with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await told_words(before)
+            assert code(refused) is grpc.StatusCode.FAILED_PRECONDITION
+            assert TEXT not in (refused.value.details() or "")
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await reveal(case_id, "2")
             assert code(refused) is grpc.StatusCode.FAILED_PRECONDITION
             shown = await ask("GetCase", case=case_id)
@@ -187,6 +200,7 @@ async def test_no_reader_opens_what_was_told_before_and_all_what_is_told_after(
             await seen(lambda: ask("GetCase", case=anew), lambda it: True)
             assert await reveal(anew, "3") == NUMBER
             assert await masked(after) == "+999•••••••11"
+            assert await told_words(after) == TEXT
             assert (await ask("GetCase", case=case_id)).case.contacts == 1
         await the_same_request_takes_nothing_more(target, settings, anew)
         changes = [d for log in (await log_of(settings)).values() for _, d, _ in log]
@@ -194,6 +208,7 @@ async def test_no_reader_opens_what_was_told_before_and_all_what_is_told_after(
         for said in (dedup.said, intake.said):
             assert NUMBER[4:] not in said
             assert REASON not in said
+            assert TEXT not in said
     for record in await records_of(settings, ERASED):
         assert NUMBER[1:].encode() not in (record.value or b"") + (record.key or b"")
 

@@ -1,5 +1,5 @@
-"""What intake takes back and what it lets go: a Redis that forgets, messages from people, and
-garbage at every door."""
+"""What intake takes back, what it tells and what it lets go: a Redis that forgets, messages from
+people, their words, and garbage at every door."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ from typing import Any
 from uuid import UUID
 
 import grpc
+from google.rpc import code_pb2
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from mawja.audit.v1 import service_pb2 as audit_service
+from mawja.audit.v1 import service_pb2_grpc as audit_service_grpc
 from mawja.broadcast.v1 import events_pb2 as broadcast_pb2
 from mawja.common.v1 import common_pb2
-from mawja.intake.v1 import events_pb2, service_pb2
+from mawja.intake.v1 import events_pb2, service_pb2, service_pb2_grpc
 
 from services.intake.accept import prepare
 from services.intake.entries import Entry
 from services.intake.index import Index
-from services.runtime import clock, ids, store
+from services.runtime import clock, ids, rpc, store
 from services.runtime.config import Settings
 from services.runtime.identity import Caller, Role
 from services.runtime.own import LogReader
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.topics import CONTACT_ACCEPTED, INBOUND_MESSAGE, INTAKE_DEAD, partition_of
+from tests.dedup_rig import seen
 from tests.intake_rig import (
     NUMBER,
     Intake,
@@ -331,3 +335,43 @@ async def test_after_all_the_garbage_everything_still_works(
         await intake_stub.SubmitContact(ask("after fuzz"), metadata=gateway)
     assert NUMBER not in shared.said
     assert "Traceback" not in shared.said
+
+
+async def test_words_are_told_to_desks_for_a_reason_that_stands_in_the_audit(
+    shared: Intake, settings: Settings, gateway: Any
+) -> None:
+    said, why = "لا ماء 4711", "to know where it burns"
+    async with rpc.channel(shared.target) as channel:
+        intake_stub: Any = service_pb2_grpc.IntakeServiceStub(channel)
+        request = ask("words", agency="moh", text=said, place="Jahra")
+        contact_id = (await intake_stub.SubmitContact(request, metadata=gateway)).contact_id
+
+        async def reveal(role: Role, **changes: str) -> Any:
+            asked = {"contact_id": contact_id, "reason": why, "request_id": "1", **changes}
+            return await intake_stub.RevealContact(
+                service_pb2.RevealContactRequest(**asked), metadata=shown(settings, "ag-1", role)
+            )
+
+        found = await reveal(Role.COORDINATOR)
+        assert (found.text, found.place, found.HasField("parts")) == (said, "Jahra", False)
+        for role in (Role.LIAISON, Role.AUDITOR, Role.GATEWAY):
+            assert (await refused(reveal(role))).code() is grpc.StatusCode.PERMISSION_DENIED
+        unknown = reveal(Role.AGENT, contact_id=ids.contact_id("gw", "never"))
+        assert (await refused(unknown)).code() is grpc.StatusCode.NOT_FOUND
+        unsaid = reveal(Role.AGENT, reason="because")
+        assert (await refused(unsaid)).code() is grpc.StatusCode.INVALID_ARGUMENT
+
+        auditing: Any = audit_service_grpc.AuditServiceStub(channel)
+        listed = audit_service.ListAuditRequest(about=contact_id)
+
+        async def noted() -> Any:
+            metadata = shown(settings, "au-1", Role.AUDITOR)
+            answer = await auditing.ListAudit(listed, metadata=metadata)
+            return sorted(answer.calls, key=lambda call: call.asked_ms)
+
+        calls = await seen(noted, lambda calls: len(calls) == 4)
+        denied = code_pb2.PERMISSION_DENIED
+        assert [call.code for call in calls] == [code_pb2.OK, denied, denied, denied]
+        told = {(call.subject, call.deed, call.reason) for call in calls}
+        assert told == {("ag-1", "IntakeService/RevealContact", why)}
+    assert "4711" not in shared.said

@@ -25,7 +25,7 @@ from mawja.wave.v1 import contracts_pb2, contracts_pb2_grpc
 from services.local.progress import Silent
 from services.local.smsc.record import read_record
 from services.local.system import System, token
-from services.runtime import rpc
+from services.runtime import ids, rpc
 from services.runtime.identity import Role
 from services.tools.local import make_parts, make_system, smsc_record
 from tests.campaigns_rig import MAKER, OTHER, Office, plan, started
@@ -113,6 +113,12 @@ async def act(system: System) -> list[str]:
         await submit(contact(idempotency_key="4", number="", handle=HANDLE))
         await submit(contact(idempotency_key="5", drill=False))
         await submit(contact(idempotency_key="6", life_safety=True))
+        reveal = service_pb2.RevealContactRequest(
+            contact_id=ids.contact_id("hunt", "1"), reason=f"said {TEXT}", request_id="1"
+        )
+        agent = rpc.bearer(token(system.keys, "hunt", Role.AGENT))
+        words = await intake.RevealContact(reveal, metadata=agent, timeout=20)
+        assert (words.text, words.place) == (TEXT, PLACE)
     async with rpc.channel(system.target("wave")) as channel:
         contracts = contracts_pb2_grpc.ContractServiceStub(channel)
         asked = contracts_pb2.RouteCallRequest(

@@ -90,6 +90,9 @@ class Intake(service_pb2_grpc.IntakeServiceServicer):
     async def GetContact(self, request: Any, context: Any) -> Any:
         raise NotImplementedError
 
+    async def RevealContact(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
     async def ReportCalls(
         self, request_iterator: AsyncIterator[service_pb2.ReportCallsRequest], context: Any
     ) -> AsyncIterator[service_pb2.ReportCallsResponse]:

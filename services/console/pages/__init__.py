@@ -8,6 +8,7 @@ from services.console.pages import (
     campaign_writing,
     campaigns,
     case_deeds,
+    case_words,
     cases,
     door,
     incidents,
@@ -33,6 +34,7 @@ AREAS = (
     incidents.router,
     cases.router,
     case_deeds.router,
+    case_words.router,
     report.router,
     people.router,
 )

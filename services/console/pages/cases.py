@@ -121,7 +121,18 @@ async def one(request: Request, case: str) -> Response:
     )
 
 
-DEEDS = ("assign", "triage", "resolve", "reopen", "note", "merge", "split", "unlink", "reveal")
+DEEDS = (
+    "assign",
+    "triage",
+    "resolve",
+    "reopen",
+    "note",
+    "merge",
+    "split",
+    "unlink",
+    "reveal",
+    "words",
+)
 """What may be done with a case, each at its own address."""
 
 

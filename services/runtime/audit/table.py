@@ -37,6 +37,7 @@ _CASE, _CALLBACK, _PROPOSAL = Deed("case_id"), Deed("callback_id"), Deed("propos
 _CAMPAIGN, _STEERING = Deed("campaign_id"), Deed("campaign_id", "reason")
 
 AUDITED: dict[str, Deed] = {
+    "/mawja.intake.v1.IntakeService/RevealContact": Deed("contact_id", "reason"),
     "/mawja.dedup.v1.DedupService/AssignCase": _CASE,
     "/mawja.dedup.v1.DedupService/TriageCase": _CASE,
     "/mawja.dedup.v1.DedupService/ResolveCase": _CASE,

@@ -58,6 +58,10 @@ class Echo(service_pb2_grpc.IntakeServiceServicer):
         """Nothing was kept."""
         await context.abort(grpc.StatusCode.NOT_FOUND, "a floor keeps nothing")
 
+    async def RevealContact(self, request: Any, context: Any) -> Any:
+        """Nothing was kept."""
+        await context.abort(grpc.StatusCode.NOT_FOUND, "a floor keeps nothing")
+
 
 def _answer(sequence: int) -> service_pb2.SubmitContactsResponse:
     return service_pb2.SubmitContactsResponse(

@@ -48,8 +48,9 @@ Global___Stage: _TypeAlias = Stage  # noqa: Y015
 
 @_typing.final
 class AuditNote(_message.Message):
-    """Topics dedup.audit-note.v1, outreach.audit-note.v1, broadcast.audit-note.v1: what a replica noted
-    of a person's call. The owner of the partition chains each note once.
+    """Topics intake.audit-note.v1, dedup.audit-note.v1, outreach.audit-note.v1,
+    broadcast.audit-note.v1: what a replica noted of a person's call. The owner of the partition
+    chains each note once.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -136,8 +137,8 @@ Global___AuditNote: _TypeAlias = AuditNote  # noqa: Y015
 
 @_typing.final
 class AuditRecord(_message.Message):
-    """Topics dedup.audit.v1, outreach.audit.v1, broadcast.audit.v1, the decision logs: exactly one
-    record for each note, each holding the hash of the one before it.
+    """Topics intake.audit.v1, dedup.audit.v1, outreach.audit.v1, broadcast.audit.v1, the decision logs:
+    exactly one record for each note, each holding the hash of the one before it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -586,3 +586,65 @@ class GetContactResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetContactResponse: _TypeAlias = GetContactResponse  # noqa: Y015
+
+@_typing.final
+class RevealContactRequest(_message.Message):
+    """Asks for the words of a contact."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTACT_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    contact_id: _builtins.str
+    """UUID of the contact."""
+    reason: _builtins.str
+    """Why, 10 characters or more; auditors read it."""
+    request_id: _builtins.str
+    """The caller's id of this request. Each request is recorded, also a repeat."""
+    def __init__(
+        self,
+        *,
+        contact_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_id", b"contact_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevealContactRequest: _TypeAlias = RevealContactRequest  # noqa: Y015
+
+@_typing.final
+class RevealContactResponse(_message.Message):
+    """The words of a contact, as its source handed them over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """What the person wrote, or the note of what was said; empty when nothing was taken down."""
+    place: _builtins.str
+    """Place in the person's words; empty when there is none."""
+    @_builtins.property
+    def parts(self) -> _events_pb2.HeldParts:
+        """Of an SMS that came in parts: which of them are in the text; not set for any other contact."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        place: _builtins.str = ...,
+        parts: _events_pb2.HeldParts | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "place", b"place", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevealContactResponse: _TypeAlias = RevealContactResponse  # noqa: Y015

@@ -59,6 +59,11 @@ class IntakeServiceStub:
                 request_serializer=mawja_dot_intake_dot_v1_dot_service__pb2.GetContactRequest.SerializeToString,
                 response_deserializer=mawja_dot_intake_dot_v1_dot_service__pb2.GetContactResponse.FromString,
                 _registered_method=True)
+        self.RevealContact = channel.unary_unary(
+                '/mawja.intake.v1.IntakeService/RevealContact',
+                request_serializer=mawja_dot_intake_dot_v1_dot_service__pb2.RevealContactRequest.SerializeToString,
+                response_deserializer=mawja_dot_intake_dot_v1_dot_service__pb2.RevealContactResponse.FromString,
+                _registered_method=True)
 
 
 class IntakeServiceServicer:
@@ -101,6 +106,14 @@ class IntakeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RevealContact(self, request, context):
+        """The words of a contact. That they were asked for, by whom and why, is recorded before they are
+        told. NOT_FOUND when it is more than 7 days old; FAILED_PRECONDITION when they were erased.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IntakeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -123,6 +136,11 @@ def add_IntakeServiceServicer_to_server(servicer, server):
                     servicer.GetContact,
                     request_deserializer=mawja_dot_intake_dot_v1_dot_service__pb2.GetContactRequest.FromString,
                     response_serializer=mawja_dot_intake_dot_v1_dot_service__pb2.GetContactResponse.SerializeToString,
+            ),
+            'RevealContact': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevealContact,
+                    request_deserializer=mawja_dot_intake_dot_v1_dot_service__pb2.RevealContactRequest.FromString,
+                    response_serializer=mawja_dot_intake_dot_v1_dot_service__pb2.RevealContactResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -238,6 +256,33 @@ class IntakeService:
             '/mawja.intake.v1.IntakeService/GetContact',
             mawja_dot_intake_dot_v1_dot_service__pb2.GetContactRequest.SerializeToString,
             mawja_dot_intake_dot_v1_dot_service__pb2.GetContactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevealContact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mawja.intake.v1.IntakeService/RevealContact',
+            mawja_dot_intake_dot_v1_dot_service__pb2.RevealContactRequest.SerializeToString,
+            mawja_dot_intake_dot_v1_dot_service__pb2.RevealContactResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,10 @@ class IntakeServiceStub:
     """Takes events of calls from the telephone system, with an answer for each batch."""
     GetContact: _grpc.UnaryUnaryMultiCallable[_service_pb2.GetContactRequest, _service_pb2.GetContactResponse]
     """Shows what was accepted, with the number masked and the text withheld."""
+    RevealContact: _grpc.UnaryUnaryMultiCallable[_service_pb2.RevealContactRequest, _service_pb2.RevealContactResponse]
+    """The words of a contact. That they were asked for, by whom and why, is recorded before they are
+    told. NOT_FOUND when it is more than 7 days old; FAILED_PRECONDITION when they were erased.
+    """
 
 @_typing.type_check_only
 class IntakeServiceAsyncStub(IntakeServiceStub):
@@ -75,6 +79,10 @@ class IntakeServiceAsyncStub(IntakeServiceStub):
     """Takes events of calls from the telephone system, with an answer for each batch."""
     GetContact: _aio.UnaryUnaryMultiCallable[_service_pb2.GetContactRequest, _service_pb2.GetContactResponse]  # type: ignore[assignment]
     """Shows what was accepted, with the number masked and the text withheld."""
+    RevealContact: _aio.UnaryUnaryMultiCallable[_service_pb2.RevealContactRequest, _service_pb2.RevealContactResponse]  # type: ignore[assignment]
+    """The words of a contact. That they were asked for, by whom and why, is recorded before they are
+    told. NOT_FOUND when it is more than 7 days old; FAILED_PRECONDITION when they were erased.
+    """
 
 class IntakeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Takes contacts and call events. OK is answered only after Kafka acknowledged.
@@ -120,5 +128,15 @@ class IntakeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.GetContactResponse, _abc.Awaitable[_service_pb2.GetContactResponse]]:
         """Shows what was accepted, with the number masked and the text withheld."""
+
+    @_abc_1.abstractmethod
+    def RevealContact(
+        self,
+        request: _service_pb2.RevealContactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.RevealContactResponse, _abc.Awaitable[_service_pb2.RevealContactResponse]]:
+        """The words of a contact. That they were asked for, by whom and why, is recorded before they are
+        told. NOT_FOUND when it is more than 7 days old; FAILED_PRECONDITION when they were erased.
+        """
 
 def add_IntakeServiceServicer_to_server(servicer: IntakeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
