@@ -273,6 +273,12 @@ LEADING: dict[str, Sequence[Panel]] = {
                 )
             ],
         ),
+        (
+            "Sending is paused after a restore",
+            "none",
+            "1: nothing is sent to anybody until somebody resumes.",
+            [("max(mawja_broadcast_sending_paused)", "paused")],
+        ),
     ),
     "Who heard from us": (
         (

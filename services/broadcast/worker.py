@@ -143,6 +143,7 @@ class Partition:
         if orphans:
             await asyncio.shield(self._books.status.put(orphans, hurry=True))
         self._sweeping = asyncio.create_task(self._sweep())
+        self._show_pause()
         self._started = True
         self._part.start(self._counts_shown)
         desk.sender.add(self)
@@ -167,6 +168,8 @@ class Partition:
         self._sending.end()
         if not self._started:
             return
+        # Whoever takes over says it then.
+        metrics.SENDING_PAUSED.remove(str(self._context.partition))
         self._desk.sender.remove(self)
         await self._part.stop()
         await stop.cancelled([self._sweeping])
@@ -231,6 +234,7 @@ class Partition:
         elif source == RESTORATION.name:
             if self._books.restorations.take(value):
                 _log.info("sending was resumed", partition=self._context.partition)
+            self._show_pause()
         elif source == MESSAGE_REQUESTED.name:
             await self._admission.request(record, turn)
         else:
@@ -253,6 +257,10 @@ class Partition:
             await asyncio.sleep(0)
         if damaged is not None:
             raise damaged
+
+    def _show_pause(self) -> None:
+        paused = metrics.SENDING_PAUSED.labels(str(self._context.partition))
+        paused.set(self._books.restorations.paused)
 
     def _show_counts(self) -> None:
         changed, self._tally.changed = self._tally.changed, set()

@@ -106,6 +106,11 @@ DRILL_CALLBACKS_DUE = Gauge(
 MESSAGES = Counter(
     "mawja_broadcast_messages_total", "Message state changes by lane.", ["lane", "state"]
 )
+SENDING_PAUSED = Gauge(
+    "mawja_broadcast_sending_paused",
+    "1 while nothing is sent from a partition, as Kafka was restored and nobody has resumed yet.",
+    ["partition"],
+)
 QUEUED = Gauge("mawja_broadcast_queued", "Messages waiting in memory for a carrier.", ["lane"])
 CARRIER_SUBMITS = Counter(
     "mawja_carrier_submits_total", "Parts given to a carrier, by outcome.", ["carrier", "outcome"]

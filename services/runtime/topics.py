@@ -2,7 +2,8 @@
 
 A topic is `<owner>.<fact>.v<N>`; only its owner writes it, but for the dead letters: to those the
 `mawja` command appends what a person does about one (replays it, reads what is sealed in it), and
-their owner reads them back; and for restorations, which are said while their owner is stopped.
+their owner reads them back; and for restorations and the notes of who said them, which are said
+while their owner is stopped.
 Topics keyed by person share one partition count, which never changes on a live system: a person's
 contact, case, callback, message and receipt have the same partition number.
 """
@@ -139,6 +140,8 @@ DEAD_LETTERS = {
     topic.owner: topic for topic in (INTAKE_DEAD, DEDUP_DEAD, OUTREACH_DEAD, BROADCAST_DEAD)
 }
 """The topic of each room that sets records aside."""
+BY_PEOPLE = (*DEAD_LETTERS.values(), RESTORATION, BROADCAST_NOTES)
+"""What the `mawja` command appends to, beside the owner."""
 
 
 @dataclass(frozen=True, slots=True)

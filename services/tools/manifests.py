@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from services.runtime.topics import DEAD_LETTERS, RESTORATION, TOPICS, Topic, topic_config
+from services.runtime.topics import BY_PEOPLE, TOPICS, Topic, topic_config
 
 ROOT = Path(__file__).resolve().parents[2]
 STRIMZI = "deploy/k8s/components/kafka-strimzi"
@@ -78,8 +78,8 @@ def _rule(kind: str, name: str, pattern: str, operations: list[str]) -> dict[str
 
 def kafka_users() -> list[dict[str, Any]]:
     """One for each room, which writes its own topics; one for what makes reports, which writes
-    nothing; one for the `mawja` command, which writes to dead letters and restorations alone; one
-    for KEDA, which reads no record."""
+    nothing; one for the `mawja` command, which writes to what people append to alone; one for KEDA,
+    which reads no record."""
     rooms = sorted({topic.owner for topic in TOPICS})
     found = [
         kafka_user(
@@ -88,7 +88,7 @@ def kafka_users() -> list[dict[str, Any]]:
         for room in rooms
     ]
     found.append(kafka_user("kafka-reports", [], ["reports"], True))
-    by_people = sorted(topic.name for topic in (*DEAD_LETTERS.values(), RESTORATION))
+    by_people = sorted(topic.name for topic in BY_PEOPLE)
     found.append(kafka_user("kafka-operator", by_people, ["*"], True))
     found.append(kafka_user("kafka-keda", [], ["*"], False))
     return found

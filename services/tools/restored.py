@@ -3,7 +3,8 @@
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +16,13 @@ from mawja.broadcast.v1.events_pb2 import Restoration
 from redis.exceptions import RedisError
 
 from services.runtime import ids, kafka_tls, store
+from services.runtime.audit.clerk import Clerk
 from services.runtime.clock import now_ms
 from services.runtime.config import Settings
 from services.runtime.errors import Away, ConfigError, NotInState
-from services.runtime.identity import Unauthenticated, Verifier, may
+from services.runtime.identity import Caller, Unauthenticated, Verifier, may
 from services.runtime.own import Record
+from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer, acknowledged
 from services.runtime.scan import Scan
 from services.runtime.topics import RESTORATION
@@ -73,7 +76,7 @@ def declare_command(
     """
     with told():
         settings = where.system(home)
-        subject = _subject("restored declare", token, reason, settings.keys)
+        caller = _caller("restored declare", token, reason, settings.keys)
         now = now_ms()
         try:
             backup_ms = time_ms(backup_at)
@@ -88,10 +91,10 @@ def declare_command(
             restoration_id=ids.derive("restoration", str(backup_ms)),
             backup_ms=backup_ms,
             declared_ms=now,
-            subject=subject,
+            subject=caller.subject,
             reason=reason.strip(),
         )
-        asyncio.run(_declare(settings, restoration))
+        asyncio.run(_declare(settings, caller, restoration))
         print(
             "sending is paused, Redis is empty; start the rooms, bring the opt-outs since "
             f"{_told(backup_ms)} (`mawja campaign opt-outs`), then `mawja restored resume`"
@@ -111,7 +114,7 @@ def resume_command(reason: Reason = "", token: Token = "", home: where.Home = No
     """
     with told():
         settings = where.system(home)
-        subject = _subject("restored resume", token, reason, settings.keys)
+        caller = _caller("restored resume", token, reason, settings.keys)
         found = read(settings)
         waiting = [one for one, said in found.items() if paused(said)]
         if not waiting:
@@ -121,9 +124,9 @@ def resume_command(reason: Reason = "", token: Token = "", home: where.Home = No
             resumed = Restoration()
             resumed.CopyFrom(told_)
             resumed.resumed_ms = now_ms()
-            resumed.resumed_by = subject
+            resumed.resumed_by = caller.subject
             resumed.resumed_reason = reason.strip()
-            asyncio.run(_append(settings, resumed))
+            asyncio.run(_resume(settings, caller, resumed))
         print("sending goes on")
 
 
@@ -200,9 +203,38 @@ def read(settings: Settings) -> Mapping[str, Said]:
     return found
 
 
-async def _declare(settings: Settings, restoration: Restoration) -> None:
-    await _append(settings, restoration)
-    # After it: who finds an empty Redis and no declaration would write it, and send.
+async def _declare(settings: Settings, caller: Caller, restoration: Restoration) -> None:
+    about, reason = restoration.restoration_id, restoration.reason
+    async with _noted(settings, "Restored/Declare", about, reason, caller) as producer:
+        await _append(producer, settings.partitions, restoration)
+        # After it: who finds an empty Redis and no declaration would write it, and send.
+        await _empty(settings)
+
+
+async def _resume(settings: Settings, caller: Caller, resumed: Restoration) -> None:
+    about, reason = resumed.restoration_id, resumed.resumed_reason
+    async with _noted(settings, "Restored/Resume", about, reason, caller) as producer:
+        await _append(producer, settings.partitions, resumed)
+
+
+@asynccontextmanager
+async def _noted(
+    settings: Settings, deed: str, about: str, reason: str, caller: Caller
+) -> AsyncIterator[Producer]:
+    """A producer, for what stands in broadcast's audit from its beginning to its end. Raises Away:
+    then nothing was done, or it is said again."""
+    producer = Producer(settings.kafka, "mawja-restored")
+    await producer.start()
+    try:
+        keyring = Keyring(settings.keys)
+        clerk = Clerk("broadcast", "mawja", producer, keyring, settings.partitions)
+        async with clerk.command(deed, about, reason, caller):
+            yield producer
+    finally:
+        await producer.stop()
+
+
+async def _empty(settings: Settings) -> None:
     client = store.connect(settings.redis_url)
     try:
         await client.flushdb()
@@ -215,20 +247,15 @@ async def _declare(settings: Settings, restoration: Restoration) -> None:
         await client.aclose()
 
 
-async def _append(settings: Settings, restoration: Restoration) -> None:
+async def _append(producer: Producer, partitions: int, restoration: Restoration) -> None:
     """Says it in every partition. Raises Away: then some may have it, and it is said again."""
-    producer = Producer(settings.kafka, "mawja-restored")
-    await producer.start()
-    try:
-        key, value = restoration.restoration_id.encode(), restoration.SerializeToString()
-        await acknowledged(
-            [
-                await producer.send(RESTORATION, partition, value, key=key)
-                for partition in range(settings.partitions)
-            ]
-        )
-    finally:
-        await producer.stop()
+    key, value = restoration.restoration_id.encode(), restoration.SerializeToString()
+    await acknowledged(
+        [
+            await producer.send(RESTORATION, partition, value, key=key)
+            for partition in range(partitions)
+        ]
+    )
 
 
 def _nobody_works(kafka: str) -> None:
@@ -258,7 +285,7 @@ def _ask(backup_ms: int) -> None:
     )
 
 
-def _subject(deed: str, token: str, reason: str, keys: Path) -> str:
+def _caller(deed: str, token: str, reason: str, keys: Path) -> Caller:
     if not token:
         raise Unauthenticated(
             "this needs to know who you are: set MAWJA_TOKEN, or give --token; see `mawja token`"
@@ -267,7 +294,7 @@ def _subject(deed: str, token: str, reason: str, keys: Path) -> str:
     may(deed, caller)
     if not reason.strip():
         raise ConfigError(f"`{deed}` needs --reason: it is kept with your name")
-    return caller.subject
+    return caller
 
 
 def _told(at_ms: int) -> str:

@@ -13,7 +13,13 @@ from services.dedup.incidents import worker as incidents
 from services.intake import inbound
 from services.outreach import worker as outreach
 from services.outreach.proposals import worker as proposals
-from services.runtime.topics import BY_NAME, DEAD_LETTERS, RESTORATION, TOPICS
+from services.runtime.topics import (
+    BROADCAST_NOTES,
+    BY_NAME,
+    DEAD_LETTERS,
+    RESTORATION,
+    TOPICS,
+)
 from services.tools import manifests
 from services.tools.manifests import ROOT, kafka_users, made
 from tests.kubernetes import COMPONENTS, Resource, resources
@@ -64,9 +70,9 @@ def test_only_its_owner_writes_a_topic_and_the_operator_what_people_append() -> 
         for name, pattern in allowed(user, "Write", "topic"):
             assert pattern == "literal"
             writers[name].add(user["metadata"]["name"])
-    letters = {topic.name for topic in (*DEAD_LETTERS.values(), RESTORATION)}
+    by_people = {topic.name for topic in (*DEAD_LETTERS.values(), RESTORATION, BROADCAST_NOTES)}
     for topic in TOPICS:
-        operator = {"kafka-operator"} if topic.name in letters else set()
+        operator = {"kafka-operator"} if topic.name in by_people else set()
         assert writers[topic.name] == {f"kafka-{topic.owner}"} | operator
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 import pytest
 from mawja.broadcast.v1 import events_pb2
+from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner, Result
 
 from services.local.errors import LocalPartError
@@ -40,7 +42,7 @@ from tests.runbooks.pages import FOLDER, steps
 
 TEXT = "Water is back in your street."
 UNKNOWN = events_pb2.MESSAGE_STATE_UNKNOWN
-DECLARE, SHOW, _LEDGER, OPT_OUTS, RESUME = range(5)
+DECLARE, SHOW, _LEDGER, OPT_OUTS, RESUME, AUDIT = range(6)
 """The blocks of the page, in its order. The account is of whole systems only."""
 RECEIPTS_LATER_MS = 25_000
 """So late that those of what was sent after the backup come after the restore."""
@@ -96,6 +98,30 @@ def page(rig: Rig, step: int, **variables: str) -> str:
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
+
+
+def pauses(rig: Rig) -> set[float]:
+    """What broadcast's partitions show to who watches."""
+    url = rig.system.metrics_urls()["broadcast-0"]
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        text = answer.read().decode()
+    return {
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "mawja_broadcast_sending_paused"
+    }
+
+
+def audited(rig: Rig) -> bool:
+    """Whether the page's command shows who declared and who resumed, and why."""
+    shown = page(rig, AUDIT)
+    return all(
+        any(
+            all(word in line for word in ("noor", deed, "done", why)) for line in shown.splitlines()
+        )
+        for deed, why in (("Declare", "the disks of the site"), ("Resume", "opt-outs brought"))
+    )
 
 
 def delivered(rig: Rig) -> int:
@@ -212,6 +238,7 @@ def test_nothing_new_is_sent_until_somebody_resumes(rig: Rig, lost: Lost) -> Non
     rig.outreach.flush()
     time.sleep(3)
     assert rig.ledger.states(list(new)) == {"NONE": 5}
+    assert pauses(rig) == {1.0}
     assert len(rig.smsc["slow"].submits()) == before
     stopped, *others = new
     stop_list = rig.parts.home / "stop.csv"
@@ -221,6 +248,8 @@ def test_nothing_new_is_sent_until_somebody_resumes(rig: Rig, lost: Lost) -> Non
     page(rig, RESUME, REASON="opt-outs brought")
     rig.ledger.wait_for(others, "SUBMITTED", "DELIVERED")
     assert rig.ledger.last[stopped].reason == "opt-out"
+    assert pauses(rig) == {0.0}
+    wait_until(lambda: audited(rig))
     submits = rig.smsc["slow"].submits()
     assert duplicates(submits) == []
     assert {one.destination for one in submits[before:]} == {digits(new[one]) for one in others}

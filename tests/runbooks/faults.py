@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -101,6 +102,21 @@ def silent(on: Local, agency: str) -> Mapping[str, str]:
     return {"TELEPHONES": str(reports.pid)}
 
 
+def restored(on: Local, _: str) -> Mapping[str, str]:
+    """Kafka came back from a backup, and somebody said so while no room worked."""
+    rooms = [on.pid(f"{room}-0") for room in ("intake", "dedup", "outreach", "broadcast")]
+    for pid in rooms:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        # It is refused until Kafka believes that they are gone.
+        _until(lambda: _declared(on), "the restore is declared")
+    finally:
+        # Who ended is started again, on what was restored.
+        for pid in rooms:
+            os.kill(pid, signal.SIGKILL)
+    return {"REASON": "opt-outs of all carriers were brought"}
+
+
 FAULTS: Mapping[str, Callable[[Local, str], Mapping[str, str]]] = {
     "freeze": freeze,
     "danger": danger,
@@ -109,6 +125,7 @@ FAULTS: Mapping[str, Callable[[Local, str], Mapping[str, str]]] = {
     "turned-away": turned_away,
     "stepped": stepped,
     "silent": silent,
+    "restored": restored,
 }
 
 
@@ -127,6 +144,15 @@ def copied(shipped: Path, to: Path) -> Path:
 def _submit(on: Local, key: str, text: str) -> None:
     with intake(on) as stub:
         stub.submit(enquiry(key, text))
+
+
+def _declared(on: Local) -> bool | None:
+    at = datetime.now(UTC).isoformat()
+    try:
+        on.said("restored", "declare", "--backup-at", at, "--reason", "an exercise", "--yes")
+    except subprocess.CalledProcessError:
+        return None
+    return True
 
 
 def _until(look: Callable[[], _T | None], what: str) -> _T:

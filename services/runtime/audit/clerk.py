@@ -135,13 +135,28 @@ class Clerk:
         await self._put(note, events_pb2.STAGE_ANSWERED)
 
     @asynccontextmanager
+    async def command(
+        self, deed: str, about: str, reason: str, caller: Caller
+    ) -> AsyncIterator[None]:
+        """Notes what a person does by a command that asks no service, e.g. "Restored/Declare": who
+        chains it does so when the room works again. Raises Away: then nothing may be done."""
+        call = Noted(Deed(), self._note(deed, about, reason, caller))
+        async with self._standing(call):
+            yield
+
+    @asynccontextmanager
     async def _noted(self, method: str, request: object, caller: Caller) -> AsyncIterator[Noted]:
         call = self._call(method, request, caller)
+        async with self._standing(call):
+            yield call
+
+    @asynccontextmanager
+    async def _standing(self, call: Noted) -> AsyncIterator[None]:
         decides = call.deed.kind is Kind.DECISION
         if decides:
             await self._put(call.note, events_pb2.STAGE_ASKED)
         try:
-            yield call
+            yield
         except Exception as error:
             call.note.code = code_of(error) if isinstance(error, MawjaError) else code_pb2.INTERNAL
             if decides:
@@ -158,25 +173,28 @@ class Clerk:
         return self.audits(method) and not machine
 
     def _call(self, method: str, request: object, caller: Caller) -> Noted:
-        deed, now = AUDITED[method], self._clock()
+        deed = AUDITED[method]
         message = request if isinstance(request, Message) else None
         about = text_at(message, deed.about)
         if about and deed.number:
             about = f"person:{self._keyring.person(about).hex()}"
-        number = str(next(self._calls))
-        note = events_pb2.AuditNote(
+        note = self._note(short(method), about, text_at(message, deed.reason), caller)
+        note.request_id = text_at(message, "request_id")
+        return Noted(deed, note)
+
+    def _note(self, deed: str, about: str, reason: str, caller: Caller) -> events_pb2.AuditNote:
+        number, now = str(next(self._calls)), self._clock()
+        return events_pb2.AuditNote(
             call_id=ids.derive("call", self._replica, str(self._began_ms), number),
             subject=caller.subject,
             roles=sorted(caller.roles),
             agency=caller.agency,
-            deed=short(method),
+            deed=deed,
             about=about,
-            sealed_reason=self._keyring.seal("reason", text_at(message, deed.reason), now),
-            request_id=text_at(message, "request_id"),
+            sealed_reason=self._keyring.seal("reason", reason, now),
             asked_ms=now,
             replica=self._replica,
         )
-        return Noted(deed, note)
 
     async def _try_to_answer(self, call: Noted) -> None:
         try:
