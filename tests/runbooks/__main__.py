@@ -1,10 +1,11 @@
 """`make runbooks`: works a shift by the pages, then breaks the local system and mends it by them.
 
-First the pages for who leads are typed on a system that is well (`shift.py`); all
-of them where one is named, since what one prints the next one names. Then, on another, for each
-page of an alert whose fault can be made here: the fault is injected, the alert must fire within 2
-minutes, the commands of the page are run in order, and the alert must end within 3. Pages may be
-named: `make runbooks ARGS="redis-lost.md"`. Ends with code 1 when a page failed.
+First the pages for who leads are typed on a system that is well (`shift.py`); all of them where one
+is named, since what one prints the next one names. Then, on another, the upgrade is typed while a
+wave goes through (`upgrade.py`). There, for each page of an alert whose fault can be made here, the
+fault is injected, the alert must fire within 2 minutes, the commands of the page are run in order,
+and the alert must end within 3. Pages may be named: `make runbooks ARGS="redis-lost.md"`. Ends with
+code 1 when a page failed.
 """
 
 import shutil
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from pathlib import Path
 import grpc
 
 from deploy.monitoring import generate
-from tests.runbooks import shift
+from tests.runbooks import shift, upgrade
 from tests.runbooks.faults import copied, inject
 from tests.runbooks.local import Local
 from tests.runbooks.pages import Page, pages
@@ -53,23 +54,10 @@ def _performed(page: Page, on: Local) -> str:
     beside = sorted(on.firing() - {page.alert})
     assert page.steps, f"{page.name} has no commands"
     for step in page.steps:
-        run(step, on, variables)
+        on.typed(step, variables)
     ended_s = waited(lambda: page.alert not in on.firing(), ENDS_S, f"{page.alert} ends")
     also = f", beside it {', '.join(beside)}" if beside else ""
     return f"fired after {fired_s:.0f} s{also}; ended {ended_s:.0f} s after the steps"
-
-
-def run(step: str, on: Local, variables: Mapping[str, str]) -> None:
-    """Runs the commands of one block. Raises AssertionError with what they said."""
-    ran = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", step],
-        env=on.env | dict(variables),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert ran.returncode == 0, f"{step}\n{ran.stdout}{ran.stderr}"
 
 
 def worked(on: Local, folder: Path) -> int:
@@ -120,8 +108,11 @@ def main() -> None:
         with up(folder / "shift") as on:
             failed += worked(on, folder / "desk")
     chosen = [page for page in pages() if not named or page.name in named]
-    if chosen:
+    upgraded = not named or upgrade.PAGE in named
+    if chosen or upgraded:
         with up(folder / "faults") as on:
+            if upgraded:
+                failed += not told(upgrade.PAGE, partial(upgrade.perform, on))
             failed += exercised(on, chosen)
     print(f"{time.monotonic() - began:.0f} s; {failed} failed", flush=True)
     if failed:

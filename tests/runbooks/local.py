@@ -120,6 +120,18 @@ class Local:
             timeout=60,
         ).stdout
 
+    def typed(self, step: str, variables: Mapping[str, str] | None = None) -> None:
+        """Runs the commands of a page. Raises AssertionError with what they said."""
+        ran = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", step],
+            env=self.env | dict(variables or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert ran.returncode == 0, f"{step}\n{ran.stdout}{ran.stderr}"
+
     def hand_over(self) -> str | None:
         """The number of a case that waits to be confirmed."""
         said = json.loads(self.said("playbook", "hand-overs", "--json", "--as", "runbooks"))
@@ -133,6 +145,16 @@ class Local:
         for one in json.loads(self.said("dlq", "list", "--room", room, "--json"))["letters"]:
             return int(one["partition"]), int(one["offset"])
         return None
+
+    def taken(self) -> float:
+        """How many contacts intake has taken since it was started; 0 while it is not there."""
+        try:
+            with urllib.request.urlopen(self._addresses["metrics"]["intake-0"], timeout=5) as said:
+                lines = said.read().decode().splitlines()
+        except OSError:
+            return 0.0
+        counts = (line for line in lines if line.startswith("mawja_intake_contacts_total{"))
+        return sum(float(line.rsplit(" ", 1)[1]) for line in counts)
 
     def shown(self) -> dict[str, set[str]]:
         """Names of the metrics of ours that each replica shows at /metrics, without what a

@@ -38,6 +38,12 @@ def steps(text: str) -> tuple[str, ...]:
     return tuple(_STEPS.findall(text))
 
 
+def lines(name: str) -> tuple[str, ...]:
+    """The lines of the commands of a page, in order."""
+    blocks = steps((FOLDER / name).read_text("utf-8"))
+    return tuple(line for block in blocks for line in block.splitlines() if line.strip())
+
+
 def pages() -> list[Page]:
     """Every page of an alert, by name."""
     return [page for path in sorted(FOLDER.glob("*.md")) if (page := read(path)) is not None]

@@ -58,8 +58,7 @@ _INTERRUPTED = 130
 
 def commands(page: str) -> tuple[str, ...]:
     """The lines of a page that are typed, in order."""
-    blocks = pages.steps((pages.FOLDER / page).read_text("utf-8"))
-    return tuple(line for block in blocks for line in block.splitlines() if line.strip())
+    return pages.lines(page)
 
 
 def filled(line: str, known: Mapping[str, str]) -> str:

@@ -4,7 +4,8 @@ import subprocess
 
 import pytest
 
-from tests.runbooks import faults, pages, shift
+from services.local.system import ROOMS
+from tests.runbooks import faults, pages, shift, upgrade
 
 TEXT = """---
 alert: RedisLost
@@ -70,3 +71,10 @@ def test_what_nothing_has_printed_is_not_typed() -> None:
     with pytest.raises(AssertionError, match="CAMPAIGN"):
         shift.filled("mawja campaign start CAMPAIGN", {})
     assert shift.filled('kill -TERM "$ROOM"', {}) == 'kill -TERM "$ROOM"'
+
+
+def test_the_upgrade_ends_every_room_from_the_end_of_a_contacts_way_to_its_beginning() -> None:
+    ended = [
+        found[2] for line in pages.lines(upgrade.PAGE) if (found := upgrade.ENDS.fullmatch(line))
+    ]
+    assert tuple(ended) == ROOMS
