@@ -120,6 +120,17 @@ def test_a_call_is_made_back_and_its_case_found_split_and_resolved(
     expect(page.locator(".story .called")).to_have_count(1)
     people.audit(page)
 
+    said = page.locator(".story details", has=page.locator("form[action$='/words']")).first
+    said.locator("summary").click()
+    said.locator("input[name=reason]").fill("to know where it leaks")
+    said.locator("button").click()
+    expect(page.locator(".said")).to_have_text(HOSTILE)
+    # By its own first letter that has a direction, in both languages of the page.
+    assert page.locator(".said").evaluate("it => getComputedStyle(it).direction") == "ltr"
+    assert HOSTILE not in page.url
+    people.audit(page)
+    page.locator("main a.button").click()
+
     split = page.locator("details", has=page.locator("form[action$='/split']")).last
     split.locator("summary").click()
     split.locator("input[type=checkbox]").last.check()
