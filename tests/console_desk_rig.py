@@ -83,7 +83,7 @@ class Rooms(
             ],
             from_ms=now_ms() - MIN,
             until_ms=now_ms() + 60 * MIN,
-            set_by="badr",
+            set_by="playbook busy-line@2",
             urgent=True,
         )
         self.proposal = proposal()

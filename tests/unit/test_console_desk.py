@@ -243,6 +243,8 @@ async def test_a_line_is_given_a_text_in_two_languages(both: tuple[Desk, Rooms])
     assert not asked.drill
     shown = (await on.get("/outreach/announcements", Role.APPROVER)).text
     assert f"/outreach/announcements/{ANNOUNCEMENT}/end" in shown
+    heard = (await on.get("/outreach/announcements", Role.COORDINATOR, "ar")).text
+    assert "قاعدة العمل busy-line@2" in heard
 
 
 @pytest.mark.parametrize("typed", [MW, MW.lower(), MW.replace("-", " "), f" {MW[3:]} "])
