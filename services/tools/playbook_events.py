@@ -19,6 +19,12 @@ _SHOWN = 20
 
 def read(path: Path) -> list[tuple[int, Happening]]:
     """(when in Unix ms, what), in order of time. Raises ConfigError naming line and field."""
+    if path.suffix.lower() in (".yaml", ".yml"):
+        raise ConfigError(
+            f"{path} looks like a playbook; what happened is a CSV with headings or a JSON "
+            "object a line. Name playbooks with --playbooks FOLDER; `mawja playbook check FOLDER` "
+            "says whether they are right"
+        )
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

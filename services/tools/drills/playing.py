@@ -25,10 +25,12 @@ from services.local.progress import Progress
 from services.local.smsc.record import read_record
 from services.runtime import channels, rpc
 from services.runtime.clock import monotonic_s, now_ms
-from services.runtime.errors import NotInState
+from services.runtime.errors import Forbidden, MawjaError, NotInState
+from services.runtime.identity import Unauthenticated
 from services.runtime.own import Record
 from services.runtime.scan import Scan
 from services.runtime.topics import BURST, CAMPAIGN
+from services.tools.asked import error_of
 from services.tools.drills import own
 from services.tools.drills.history import Drill
 from services.tools.drills.people import BURSTS_MS, Coordinators, People
@@ -111,7 +113,9 @@ class Playing:
 
     async def play(self) -> Drill:
         """All of it. Raises Away when Kafka or wave does not answer, NotInState when another drill
-        was played in the same hours."""
+        was played in the same hours, Forbidden and Unauthenticated when the token is not one for
+        drills."""
+        await self._let_in()
         await self._apart()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -133,6 +137,16 @@ class Playing:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
         return self._scored(account, coordinators)
+
+    async def _let_in(self) -> None:
+        """Who may not see that a real burst begins plays no drill: it would not end for one. Raises
+        Forbidden, Unauthenticated."""
+        try:
+            await self._ask("ListBursts", wave_pb2.ListBurstsRequest(active=True))
+        except AioRpcError as error:
+            refused = _refused(error, "wave", self._site.wave)
+            if isinstance(refused, Forbidden | Unauthenticated):
+                raise refused from None
 
     async def _apart(self) -> None:
         """Wave adds up what happens at the same time: two drills would be one wave. Raises
@@ -169,6 +183,8 @@ class Playing:
             watching = asyncio.create_task(self._watch(driver))
             try:
                 await driver.perform(order.script, lambda: bool(self.why))
+            except AioRpcError as error:
+                raise _refused(error, "intake", site.intake) from None
             finally:
                 driver.abort()
                 watching.cancel()
@@ -294,6 +310,16 @@ class Playing:
             agents={name: one.as_dict() for name, one in sorted(self._people.agents.items())},
             problems=problems,
         )
+
+
+def _refused(error: AioRpcError, room: str, target: str) -> MawjaError:
+    found = error_of(error, room, target)
+    if isinstance(found, Forbidden | Unauthenticated):
+        return type(found)(
+            f"{room} says: {found}. A drill takes a token of the roles load-tester and auditor "
+            "(see `mawja token`); where the key ring is, none at all"
+        )
+    return found
 
 
 def _rounded(value: float | int | None) -> float | int | None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
+from grpc.aio import AioRpcError
 from mawja.common.v1 import common_pb2
 from mawja.intake.v1 import events_pb2, service_pb2
 
@@ -10,6 +11,7 @@ from services.intake.client import CallReporter, ContactStream
 from services.runtime import channels
 from services.runtime.clock import now_ms
 from services.runtime.errors import MawjaError
+from services.tools.asked import error_of
 from services.tools.practice.exercises import Made
 
 _RANG_MS = 60_000
@@ -62,7 +64,8 @@ async def send(
     sent: Callable[[Made], None],
 ) -> None:
     """Sends every exercise, `pause_s` seconds after the one before, and waits until intake has
-    them. `sent` is told of each. Raises MawjaError when intake refuses one."""
+    them. `sent` is told of each. Raises MawjaError when intake refuses one, Forbidden and
+    Unauthenticated when it refuses who sends."""
     refused: list[str] = []
 
     def answered(answer: service_pb2.SubmitContactsResponse) -> None:
@@ -80,8 +83,12 @@ async def send(
                 for call in calls(made, source, at_ms):
                     reporter.report(call)
                 sent(made)
-        finally:
             await asyncio.gather(stream.close(), reporter.close())
+        except AioRpcError as error:
+            raise error_of(error, "intake", target) from None
+        finally:
+            stream.abort()
+            reporter.abort()
     refused += [one.refusal.message for one in reporter.refused]
     if refused:
         raise MawjaError(f"intake refused {len(refused)} exercises: {refused[0]}")
