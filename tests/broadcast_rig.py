@@ -76,12 +76,20 @@ class Smsc:
     def record(self) -> Path:
         return self.folder / "record.jsonl"
 
+    @property
+    def _ready(self) -> Path:
+        return self.folder / "ready.json"
+
     def start(self) -> None:
+        self.begin()
+        self.serve()
+
+    def begin(self) -> None:
+        """Starts it, without waiting: several begin at once."""
         self.folder.mkdir(parents=True, exist_ok=True)
         profile = self.folder / "profile.yaml"
         profile.write_text(yaml.safe_dump(dict(self.profile)))
-        ready = self.folder / "ready.json"
-        ready.unlink(missing_ok=True)
+        self._ready.unlink(missing_ok=True)
         with (self.folder / "smsc.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -91,13 +99,16 @@ class Smsc:
                     f"--port={self.port}",
                     f"--record={self.record}",
                     f"--profile={profile}",
-                    f"--port-file={ready}",
+                    f"--port-file={self._ready}",
                 ],
                 stdout=subprocess.DEVNULL,
                 stderr=log,
             )
-        wait_until(ready.exists)
-        ports = json.loads(ready.read_text())
+
+    def serve(self) -> None:
+        """Waits until it serves."""
+        wait_until(self._ready.exists)
+        ports = json.loads(self._ready.read_text())
         self.port, self.control_port = ports["smpp_port"], ports["control_port"]
 
     def stop(self) -> None:
@@ -358,7 +369,9 @@ def running(
     outreach = None
     try:
         for centre in smsc.values():
-            centre.start()
+            centre.begin()
+        for centre in smsc.values():
+            centre.serve()
         carriers = carriers_file(
             folder, smsc, {one: spec for one, (spec, _) in centres.items()}, routes, others
         )

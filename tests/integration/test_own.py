@@ -290,7 +290,8 @@ async def test_that_nothing_stands_in_a_topic_is_known_at_once(settings: Setting
         # No service begins before it has read the list of who was erased.
         async with aclosing(whole(settings, ERASED, "test-nobody")) as batches:
             assert await anext(batches) == ([], True)
-    assert time.monotonic() - began_s < 5, "it waited for a first record"
+    # Each would have waited for a second.
+    assert time.monotonic() - began_s < 9, "it waited for a first record"
 
 
 async def test_who_follows_a_log_begins_at_its_beginning_though_kafka_answers_slowly(
