@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # deploy/check/run.sh: what `make deploy-check` does beside the tests. Every overlay goes through
-# kubeconform, checkov and skaffold themselves; the image is built and tested; a surge goes through the
-# rendered Deployments in pods. What this machine has no program for is named and left out, but for
-# kubectl (or kustomize) and checkov, which `make` installs.
+# kubeconform, checkov, Kubernetes's API server and skaffold themselves; the image is built and tested; a
+# surge goes through the rendered Deployments in pods. What this machine has no program for is named and
+# left out, but for kubectl (or kustomize) and checkov, which `make` installs.
 #
 #   BUILDER       docker, podman or buildah (the first that is there)
 #   BASE          the image's base (the Dockerfile's own when empty)
@@ -44,6 +44,14 @@ fi
 
 say "checkov"
 "$checkov" --config-file deploy/check/checkov.yaml -d "$folder"
+
+say "an API server takes it"
+# Built once (docs/kubernetes.md says how long that takes) and kept in Mawja's cache.
+if command -v go > /dev/null && command -v kubectl > /dev/null; then
+    "$python" -m tests.apiserver
+else
+    missing+=(go-and-kubectl)
+fi
 
 say "skaffold"
 if command -v skaffold > /dev/null; then

@@ -118,7 +118,12 @@ def _unpack_kannel(folder: Path) -> None:
         run(str(program), "--version", env=found.env)
 
 
-def run(*command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+def run(
+    *command: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    within_s: float = _WITHIN_S,
+) -> str:
     """What `command` says. Raises NotThere when it fails or takes too long."""
     try:
         done = subprocess.run(
@@ -127,11 +132,11 @@ def run(*command: str, cwd: Path | None = None, env: Mapping[str, str] | None = 
             capture_output=True,
             check=True,
             text=True,
-            timeout=_WITHIN_S,
+            timeout=within_s,
             env={**os.environ, "LC_ALL": "C", **(env or {})},
         )
     except subprocess.TimeoutExpired:
-        raise NotThere(f"`{command[0]}` took more than {_WITHIN_S} s: try again") from None
+        raise NotThere(f"`{command[0]}` took more than {within_s} s: try again") from None
     except subprocess.CalledProcessError as error:
         said = "\n".join((error.stdout + error.stderr).splitlines()[-8:])
         raise NotThere(f"`{' '.join(command[:2])} …` failed; try again. It said:\n{said}") from None

@@ -6,13 +6,15 @@ newer:  python -m tests.schemas.make
 """
 
 import json
-import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.peers.install import run
 
 FILE = Path(__file__).with_name("crds.json")
 STRIMZI = "0.51.0"
@@ -56,26 +58,31 @@ def strict(schema: Any) -> Any:
     return made
 
 
+def module(version: str) -> Path:
+    """The folder of a Go module `name@version`, fetched when it is not there. Raises NotThere."""
+    with tempfile.TemporaryDirectory() as folder:
+        # Outside of any module of the machine's.
+        told = run("go", "mod", "download", "-json", version, cwd=Path(folder))
+    return Path(json.loads(told)["Dir"])
+
+
+def definitions() -> Iterator[dict[str, Any]]:
+    """The custom resource definitions in Go modules, whole. Raises NotThere."""
+    for version, paths in _MODULES.items():
+        folder = module(version)
+        yield from (yaml.safe_load((folder / path).read_text("utf-8")) for path in paths)
+
+
 def of_definitions() -> dict[str, Any]:
     """Schemas by "apiVersion/kind" from the custom resource definitions in Go modules."""
     found = {}
-    for module, paths in _MODULES.items():
-        with tempfile.TemporaryDirectory() as folder:
-            told = subprocess.run(
-                ["go", "mod", "download", "-json", module],
-                cwd=folder,
-                env={**os.environ, "GO111MODULE": "on"},
-                check=True,
-                capture_output=True,
-            )
-        for path in paths:
-            text = (Path(json.loads(told.stdout)["Dir"]) / path).read_text("utf-8")
-            spec = yaml.safe_load(text)["spec"]
-            for version in spec["versions"]:
-                name = f"{spec['group']}/{version['name']}/{spec['names']['kind']}"
-                schema = strict(version["schema"]["openAPIV3Schema"])
-                schema["properties"]["metadata"] = {"type": "object"}
-                found[name] = schema
+    for definition in definitions():
+        spec = definition["spec"]
+        for version in spec["versions"]:
+            name = f"{spec['group']}/{version['name']}/{spec['names']['kind']}"
+            schema = strict(version["schema"]["openAPIV3Schema"])
+            schema["properties"]["metadata"] = {"type": "object"}
+            found[name] = schema
     return found
 
 

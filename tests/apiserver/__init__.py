@@ -1,0 +1,1 @@
+"""deploy/ before Kubernetes's own API server: a step of `make deploy-check`."""
