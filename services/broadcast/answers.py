@@ -11,7 +11,7 @@ from services.broadcast import outcome
 from services.broadcast.books import Books
 from services.broadcast.carriers.base import Accepted, LateAnswer, OutMessage
 from services.broadcast.changes import next_change
-from services.broadcast.messages import FAILED, UNKNOWN
+from services.broadcast.messages import FAILED, UNKNOWN, Message
 from services.broadcast.receipts import Kept, Receipts
 from services.runtime import metrics
 from services.runtime.topics import RECEIPT
@@ -23,6 +23,7 @@ class Answers:
     def __init__(self, books: Books) -> None:
         self._books = books
         self._receipts = Receipts(books.messages)
+        books.doubted = self._known
 
     def receive(self, receipt: events_pb2.Receipt, offset: int) -> "asyncio.Future[None] | None":
         """Takes the receipt at `offset`; what it decides is in the log when the future is done."""
@@ -36,8 +37,7 @@ class Answers:
         self._books.status.put([change])
         message = self._books.messages.get(change.message_id)
         assert message is not None, "a decided message is known"
-        for kept in self._receipts.answered(message):
-            self._apply_kept(kept)
+        self._known(message)
 
     def late(self, carrier: str, person: bytes, answer: LateAnswer) -> None:
         """The carrier answered after its message had become unknown."""
@@ -71,6 +71,10 @@ class Answers:
         for kept in self._receipts.give_up(now):
             metrics.RECEIPTS_UNMATCHED.labels(kept.receipt.carrier).inc()
             books.held[RECEIPT.name].release(kept.offset)
+
+    def _known(self, message: Message) -> None:
+        for kept in self._receipts.answered(message):
+            self._apply_kept(kept)
 
     def _apply_kept(self, kept: Kept) -> None:
         held = self._books.held[RECEIPT.name]

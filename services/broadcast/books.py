@@ -5,7 +5,7 @@ Everyone's wish not to be written to holds for every lane. Only a campaign that 
 overrides it, where the sending rules say that the basis does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
@@ -20,6 +20,7 @@ from services.broadcast.messages import (
     SUPPRESSED,
     UNKNOWN,
     WITH_CARRIER,
+    Message,
     Messages,
     State,
 )
@@ -57,6 +58,8 @@ class Books:
     # Where the lane record of a message stands that has not been settled.
     _places: dict[str, tuple[str, int]] = field(default_factory=dict)
     status: StatusLog = field(init=False)
+    # Told of a message that may have been sent: its receipt may be here already.
+    doubted: Callable[[Message], None] = lambda _: None
 
     def take_opt_out(self, record: Record) -> bytes | None:
         """Takes up one record of the table. Gives the person who has just opted out."""
@@ -97,6 +100,7 @@ class Books:
         message = self.messages.get(queued.message_id)
         assert message is not None, "a claimed message is known"
         self.status.put([next_change(message, UNKNOWN, REASON)])
+        self.doubted(message)
 
     def has_place(self, message_id: str) -> bool:
         """Whether the message's lane record was read and is not settled."""

@@ -1,10 +1,24 @@
 """What is believed of messages after Kafka was restored from a backup."""
 
+import asyncio
+from collections.abc import Iterable
+
 import pytest
 from google.protobuf.message import DecodeError
-from mawja.broadcast.v1.events_pb2 import QueuedMessage, Restoration
+from mawja.broadcast.v1.events_pb2 import (
+    RECEIPT_STATE_DELIVERED,
+    MessageChange,
+    QueuedMessage,
+    Receipt,
+    Restoration,
+)
 
+from services.broadcast.answers import Answers
+from services.broadcast.books import Books
+from services.broadcast.changes import claim
+from services.broadcast.messages import CLAIMED, DELIVERED, UNKNOWN, Messages
 from services.broadcast.restored import Restorations
+from tests.broadcast_parts import queued
 
 DECLARED = 1_000
 
@@ -59,3 +73,39 @@ def test_a_record_that_is_none_is_not_passed_over() -> None:
     with pytest.raises(DecodeError):
         known.take(b"\xff")
     assert not known.take(None)
+
+
+class Decided:
+    """A status log that has what was put at once."""
+
+    def __init__(self, messages: Messages) -> None:
+        self.changes: list[MessageChange] = []
+        self._messages = messages
+
+    def put(self, changes: Iterable[MessageChange]) -> "asyncio.Future[None]":
+        for change in changes:
+            self._messages.decide(change)
+            self.changes.append(change)
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+
+async def test_a_receipt_that_came_before_its_message_was_doubted_settles_it() -> None:
+    # Receipts and lanes are read beside each other: the receipt of what the lost log had sent may
+    # be read first.
+    books, message = Books(), queued("m")
+    books.status = decided = Decided(books.messages)  # type: ignore[assignment]
+    answers = Answers(books)
+    receipt = Receipt(
+        carrier="c",
+        person=message.person,
+        reference=claim(Messages(), message, "c", 1, 0).reference,
+        state=RECEIPT_STATE_DELIVERED,
+    )
+    assert answers.receive(receipt, 7) is None
+    assert books.held["broadcast.receipt.v1"].up_to(9) == 7
+    books.doubt(message, "c")
+    assert [one.state for one in decided.changes] == [CLAIMED, UNKNOWN, DELIVERED]
+    await asyncio.sleep(0)
+    assert books.held["broadcast.receipt.v1"].up_to(9) == 9, "its place is given up"
