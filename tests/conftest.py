@@ -1,6 +1,5 @@
 """Real parts for every test that needs them: a Kafka and a Valkey of its own for each module."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from services.local.system import make_keys
 from services.runtime import topics
 from services.runtime.config import Settings
 from tests.faults.report import pytest_runtest_logreport, pytest_terminal_summary
+from tests.processes import heed_interrupts
 
 __all__ = ["pytest_runtest_logreport", "pytest_terminal_summary"]
 
@@ -24,10 +24,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("house")
 
-# Where the tests are started in the background Ctrl-C is ignored, and so it would be by everything
-# that they start and want to interrupt.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+heed_interrupts()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,9 +1,17 @@
 """What tests look for in processes that they start and end."""
 
+import signal
 import time
 from collections.abc import Callable
 
 import psutil
+
+
+def heed_interrupts() -> None:
+    """Undoes that who is started in the background ignores Ctrl-C: so would everything that it
+    starts and wants to interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def gone(pid: int) -> bool:

@@ -21,6 +21,7 @@ from pathlib import Path
 import grpc
 
 from deploy.monitoring import generate
+from tests.processes import heed_interrupts
 from tests.runbooks import shift, upgrade
 from tests.runbooks.faults import copied, inject
 from tests.runbooks.local import Local
@@ -100,6 +101,7 @@ def told(page: str, does: Callable[[], str]) -> bool:
 
 def main() -> None:
     """Performs the pages that were named, or all."""
+    heed_interrupts()
     named = set(sys.argv[1:])
     folder = Path(tempfile.mkdtemp(prefix="mawja-runbooks-"))
     began = time.monotonic()
