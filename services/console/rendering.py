@@ -76,6 +76,7 @@ class Pages:
         environment.globals.update(
             lang=lang,
             dir=said.direction,
+            centre_zone=self._zone.key,
             static=self.static.url,
             has_static=self.static.has,
             request_id=lambda: str(uuid.uuid4()),

@@ -120,6 +120,7 @@ async def test_a_callback_from_taking_it_to_its_end(both: tuple[Desk, Rooms]) ->
     page = (await on.get("/outreach/callbacks", Role.AGENT)).text
     assert f'href="tel:{NUMBER}"' in page
     assert "Ask for the age" in page
+    assert 'data-zone="Asia/Qatar"' in page
     assert 'data-left="' in page
     form = {"request_id": hidden(page, "request_id"), "outcome": "resolved", "note": "done"}
     answer = await on.post(f"/outreach/callbacks/{CALLBACK}/complete", Role.AGENT, **form)

@@ -35,6 +35,39 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// A field of a time looks as the browser likes it, perhaps with 12 hours and the month first. Beside it
+// stands what the service will take it for: in the page's language, with 24 hours and the centre's zone.
+const root = document.documentElement;
+const locale = root.lang === "ar" ? "ar-AE-u-nu-latn" : "en-GB";
+const days = new Intl.DateTimeFormat(locale, {
+  weekday: "long", day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: "UTC",
+});
+
+function zoneAt(at: Date): string {
+  const named = new Intl.DateTimeFormat(locale, { timeZone: root.dataset.zone, timeZoneName: "long" });
+  return named.formatToParts(at).find((part) => part.type === "timeZoneName")?.value ?? "";
+}
+
+function understand(typed: HTMLInputElement): void {
+  let told = typed.nextElementSibling;
+  if (!told?.matches("output.understood")) {
+    told = document.createElement("output");
+    told.className = "hint understood";
+    typed.after(told);
+  }
+  // Read as if it were UTC, and so told as it was typed.
+  const at = new Date(`${typed.value}Z`);
+  told.textContent = Number.isNaN(at.getTime()) ? zoneAt(new Date()) : `${days.format(at)} · ${zoneAt(at)}`;
+}
+
+const ofTimes = "input[type=datetime-local]";
+document.addEventListener("input", (event) => {
+  if (event.target instanceof HTMLInputElement && event.target.matches(ofTimes)) understand(event.target);
+});
+const all = (): void => document.querySelectorAll<HTMLInputElement>(ofTimes).forEach(understand);
+document.addEventListener("htmx:afterSettle", all);
+all();
+
 // A page that lives by a stream hears the server's time every two seconds (`event: at`). When it no
 // longer does, it says since when, and goes grey: nobody shall take an old figure for a new one.
 const LOST_MS = 6000;
