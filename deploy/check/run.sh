@@ -74,7 +74,7 @@ if [ -n "$builder" ]; then
     # shellcheck disable=SC2086  # arguments, on purpose
     "$builder" build ${BASE:+--build-arg "BASE=$BASE"} ${BUILD_ARGS:-} -q -t "$image" . > "$folder/image.out" || {
         echo "the image was not built. Where its base can't be pulled: make deploy-check BASE=an-image-with-python-3.11" \
-             "(docs/kubernetes.md, Image)" >&2
+             "(docs/kubernetes.md)" >&2
         exit 1
     }
     echo "built in $((SECONDS - began)) s"
