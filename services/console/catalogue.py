@@ -5,10 +5,12 @@ A code that nobody has named stands for itself: a page that shows "moh-3" is of 
 it is not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from babel import Locale, UnknownLocaleError
 from mawja.dedup.v1 import service_pb2 as dedup
+
+from services.console.naming import LANGUAGES
 
 
 class Catalogue:
@@ -35,8 +37,11 @@ class Catalogue:
         found = self.places.get(name)
         return self._name(found.names, name) if found is not None else name
 
-    def language(self, code: str) -> str:
-        """What a language is called."""
+    def language(self, code: str, say: Callable[[str], str]) -> str:
+        """What a language is called, by `say` in the reader's own: those that centres speak as all
+        pages do, others as the world's list of languages has them."""
+        if known := LANGUAGES.get(code):
+            return say(known)
         try:
             return Locale.parse(code, sep="-").get_display_name(self._language) or code
         except (UnknownLocaleError, ValueError):

@@ -17,6 +17,7 @@ from mawja.wave.v1 import service_pb2 as wave
 from mawja.wave.v1 import service_pb2_grpc as wave_grpc
 from mawja.wave.v1.events_pb2 import Burst, Counts, Dimension, Level, ServiceLevels
 
+from services.console import words
 from services.console.catalogue import Catalogue
 from services.console.wave import figures, naming, view
 from services.console.wave.picture import DAY_MS, HOUR_MS, MINUTE_MS, Picture, Scope, last_window
@@ -27,6 +28,7 @@ from services.runtime.identity import Role
 from tests.console_rig import desk
 
 NOW = 1_790_000_000_000 - 1_790_000_000_000 % MINUTE_MS + 23_456
+ARABIC = words.load()["ar"]
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -117,8 +119,9 @@ def test_a_code_that_nobody_named_stands_for_itself() -> None:
     assert Catalogue(dedup.GetCatalogueResponse(), "en").agency("moh") == "moh"
     assert names.place("Marina") == "مرسى دبي"
     assert names.place("Milan") == "Milan"
-    assert names.language("ur") == "الأوردية"
-    assert names.language("x") == "x"
+    assert names.language("ur", ARABIC.gettext) == "الأردية"
+    assert names.language("ta", ARABIC.gettext) == "التاميلية"
+    assert names.language("x", ARABIC.gettext) == "x"
     assert naming.channel("pigeon", str) == "pigeon"
 
 

@@ -248,7 +248,7 @@ async def _shown(request: Request, person: Person, of: Asked, job: Job) -> dict[
     )
     if job.result is not None:
         names = await desk.names(request)
-        context["card"] = cards.shown(job.result, of.by, names)
+        context["card"] = cards.shown(job.result, of.by, names, translate(request).gettext)
     return context
 
 

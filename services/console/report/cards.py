@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,20 +46,20 @@ class Card:
     made_ms: int
 
 
-def shown(card: Scorecard, by: str, names: Catalogue) -> Card:
+def shown(card: Scorecard, by: str, names: Catalogue, say: Callable[[str], str]) -> Card:
     """The card with groups by their names: hours in their order, all else the largest first."""
     rows = [
-        Row(_name(group.code, by, names), group.hour_ms, _cells(group.figures, card))
+        Row(_name(group.code, by, names, say), group.hour_ms, _cells(group.figures, card))
         for group in card.groups
     ]
     rows.sort(key=lambda row: (row.hour_ms, -(row.cells["contacts"].value or 0), row.name))
     return Card(_cells(card.whole, card), rows, card.others, card.made_ms)
 
 
-def _name(code: str, by: str, names: Catalogue) -> str:
+def _name(code: str, by: str, names: Catalogue, say: Callable[[str], str]) -> str:
     if by == "agency":
         return names.agency(code)
-    return names.language(code) if by == "language" and code else code
+    return names.language(code, say) if by == "language" and code else code
 
 
 def _cells(figures: Figures, card: Scorecard) -> dict[str, Cell]:

@@ -127,7 +127,7 @@ def context(picture: Picture, language: str, say: Say) -> dict[str, Any]:
         "lines": figures.rows(picture, Dimension.DIMENSION_LINE)[:_LINES],
         "agencies": _agencies(picture, names, say),
         "languages": [
-            (names.language(share.subject), share)
+            (names.language(share.subject, say), share)
             for share in figures.shares(picture, Dimension.DIMENSION_LANGUAGE)[:_LANGUAGES]
         ],
         "channels": [
@@ -148,7 +148,7 @@ def _happening(burst: Burst, names: Catalogue, _: Say) -> Happening:
         Dimension.DIMENSION_LINE: (_("Line"), burst.subject),
         Dimension.DIMENSION_AGENCY: (_("Agency"), names.agency(burst.subject)),
         Dimension.DIMENSION_TOPIC: (_("Topic"), names.topic(burst.subject)),
-        Dimension.DIMENSION_LANGUAGE: (_("Language"), names.language(burst.subject)),
+        Dimension.DIMENSION_LANGUAGE: (_("Language"), names.language(burst.subject, _)),
     }
     kind, name = kinds.get(burst.dimension, ("", burst.subject))
     return Happening(
