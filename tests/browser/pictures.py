@@ -1,7 +1,8 @@
 """`make pictures`: every page of the console in both languages and both themes, into docs/console.
 
 A drill plays a wave on a whole system meanwhile, and a campaign is sent, so that there is something
-to see. Look at each picture: no test says what is ugly.
+to see. Look at each picture: no test says what is ugly. What axe finds on a page is printed, and
+the run ends with code 1.
 """
 
 import os
@@ -109,8 +110,19 @@ def picture(page: Page, name: str, lang: str, theme: str) -> None:
     print(f"{name}-{lang}-{theme}.png", flush=True)
 
 
+def barred(people: People, page: Page) -> bool:
+    """Whether a page shuts somebody out; prints how."""
+    try:
+        people.audit(page)
+    except AssertionError as error:
+        print(f"{page.url}: {error}", flush=True)
+        return True
+    return False
+
+
 def main() -> None:
-    """Makes the pictures. It takes about seven minutes."""
+    """Makes the pictures. It takes about eight minutes."""
+    wrong = 0
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home, whole(Path(home)) as people, acted(people):
         for lang, theme in product(LANGUAGES, ("light", "dark")):
@@ -118,12 +130,16 @@ def main() -> None:
             for name, path in list(shown(page, people.url)):
                 page.goto(people.url + path)
                 picture(page, name, lang, theme)
+                wrong += barred(people, page)
             page.close()
             # Before anybody said which, it looks as the machine does.
             nobody = people.context(locale=LOCALES[lang], color_scheme=theme).new_page()
             people.at_the_door(nobody, lang)
             picture(nobody, "sign-in", lang, theme)
+            wrong += barred(people, nobody)
             nobody.context.close()
+    print(f"pages with barriers (axe): {wrong}", flush=True)
+    sys.exit(1 if wrong else 0)
 
 
 if __name__ == "__main__":
