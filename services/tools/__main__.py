@@ -28,7 +28,7 @@ from services.tools.playbooks import app as playbook_app
 from services.tools.practice.command import app as practice_app
 from services.tools.proposals.command import app as proposal_app
 from services.tools.scorecards import command as scorecards
-from services.tools.screen import console
+from services.tools.screen import console, listing
 from services.tools.told import told
 from services.tools.users import app as users_app
 
@@ -262,15 +262,14 @@ def doctor(
     home: Home = None,
 ) -> None:
     """Look whether this machine has what a local run needs. Changes nothing."""
-    table = Table(box=None)
     if settings:
-        for column in ("variable", "default", "meaning"):
-            table.add_column(column)
+        table = listing("variable", "default", "meaning")
         for variable in (*VARIABLES, *CONSOLE_VARIABLES):
             table.add_row(variable.name, variable.default or "–", variable.meaning)
         console().print(table)
         return
     found = checks(home_folder(home))
+    table = Table(box=None)
     for check in found:
         mark = "[green]ok[/]" if check.ok else "[red]no[/]"
         table.add_row(mark, check.name, check.detail, check.fix)

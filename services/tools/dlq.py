@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from services.runtime import erasures
 from services.runtime.errors import ConfigError
@@ -16,7 +15,7 @@ from services.runtime.topics import DEAD_LETTERS
 from services.tools import records, where
 from services.tools.letters import Box, By, Letter
 from services.tools.options import Token
-from services.tools.screen import console
+from services.tools.screen import console, listing
 from services.tools.told import told
 
 app = typer.Typer(
@@ -251,9 +250,7 @@ def _print_letters(letters: list[Letter]) -> None:
     if not letters:
         print("no dead letters")
         return
-    table = Table(box=None)
-    for column in ("room", "partition", "offset", "came from", "when (UTC)", "why", "state"):
-        table.add_column(column, justify="right" if column in ("partition", "offset") else "left")
+    table = listing("room", "partition", "offset", "came from", "when (UTC)", "why", "state")
     for letter in letters:
         was = letter.record
         table.add_row(

@@ -27,6 +27,15 @@ def show_answer(message: Message) -> None:
     print(json.dumps(told, indent=2, ensure_ascii=False))
 
 
+def listing(*columns: str) -> Table:
+    """For rows of texts under `columns`. Where the terminal is narrow a text goes on in the next
+    line: half an id is none, half a deed is no evidence."""
+    table = Table(box=None)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
 def figures(title: str, name_width: int) -> Table:
     """For rows of a name, a figure and a note."""
     table = Table(

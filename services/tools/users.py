@@ -16,7 +16,6 @@ from typing import Annotated
 import pyotp
 import segno
 import typer
-from rich.table import Table
 
 from services.console import users
 from services.console.signing import HASHER
@@ -25,7 +24,7 @@ from services.local.lock import locked
 from services.runtime.errors import ConfigError
 from services.runtime.identity import Role
 from services.tools.local import home_folder
-from services.tools.screen import console
+from services.tools.screen import console, listing
 from services.tools.told import told
 
 app = typer.Typer(
@@ -131,9 +130,7 @@ def enable(name: Name, file: File = None) -> None:
 def list_(file: File = None) -> None:
     """Who may sign in, as what. Shows no hash and no secret."""
     with told():
-        table = Table(box=None)
-        for column in ("name", "called", "roles", "agency", "authenticator", ""):
-            table.add_column(column)
+        table = listing("name", "called", "roles", "agency", "authenticator", "")
         for user in users.read(_file(file)).values():
             table.add_row(
                 user.sub,

@@ -9,7 +9,6 @@ import typer
 from google.protobuf.json_format import MessageToDict
 from google.rpc import code_pb2
 from mawja.audit.v1 import service_pb2
-from rich.table import Table
 
 from services.runtime import clock
 from services.runtime.audit.reading import Found, calls, meant, notes, shown
@@ -24,7 +23,7 @@ from services.tools.audit import heads
 from services.tools.audit.checking import check
 from services.tools.campaigns.times import past_ms
 from services.tools.options import Token
-from services.tools.screen import console
+from services.tools.screen import console, listing
 from services.tools.told import told
 
 app = typer.Typer(
@@ -146,9 +145,7 @@ def list_command(
         for call in listed:
             print(json.dumps(_as_dict(call), ensure_ascii=False))
         return
-    table = Table(box=None)
-    for column in ("when (UTC)", "who", "as", "what", "on", "outcome", "why"):
-        table.add_column(column)
+    table = listing("when (UTC)", "who", "as", "what", "on", "outcome", "why")
     for call in listed:
         when = datetime.fromtimestamp(call.asked_ms / 1000, UTC)
         roles = ", ".join(call.roles)
