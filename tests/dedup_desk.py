@@ -65,14 +65,12 @@ class Desk:
         person: bytes = ALI,
         shape: Sequence[int] = (),
         language: str = "",
+        triage: events_pb2.Triage | None = None,
         **given: Any,
     ) -> Decision:
         contact = self._contact(name, at_ms, {"person": person, **given})
-        return self._took(
-            self.cases.contact(
-                contact, Reading(language=language, shape=shape), self._at("contact"), NOW
-            )
-        )
+        reading = Reading(language=language, shape=shape, triage=triage)
+        return self._took(self.cases.contact(contact, reading, self._at("contact"), NOW))
 
     def call(
         self,

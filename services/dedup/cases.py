@@ -25,6 +25,7 @@ from services.dedup.reversing import Reversing
 from services.dedup.signs import unpack
 from services.dedup.tally import Row, Tallies
 from services.dedup.trees import Trees
+from services.runtime.cases import about
 from services.runtime.erased import ErasedPersons
 
 Decision = events_pb2.CaseDecision
@@ -159,8 +160,9 @@ class Cases:
             stating.told(case, triage)
         link = decision.link
         link.line = contact.line
-        link.agency = contact.agency or case.agency
-        link.topic = contact.topic or case.topic
+        agency, topic = about(case)
+        link.agency = contact.agency or agency
+        link.topic = contact.topic or topic
         link.language = language or case.language
         waited = self.calls.waiting.get(key, ())
         decision.waited.extend(intake_pb2.CallEvent.FromString(call) for call in waited)

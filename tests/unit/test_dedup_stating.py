@@ -1,5 +1,6 @@
 """What a decision on a case says to those who look at the cases of many people."""
 
+import pytest
 from mawja.dedup.v1 import events_pb2
 
 from services.dedup import stating
@@ -30,6 +31,29 @@ def test_of_many_contacts_the_first_are_told_and_any_that_tells_of_danger() -> N
     late = desk.contact("late", 20)
     late.triage.life_safety = True
     assert stating.hears(late)
+
+
+@pytest.mark.parametrize(
+    ("told", "unsure", "counted"),
+    [
+        (("", ""), False, ("civil-defence", "flood")),
+        (("", ""), True, ("", "")),
+        (("civil-defence", ""), False, ("civil-defence", "flood")),
+        (("civil-defence", "smoke"), False, ("civil-defence", "smoke")),
+        # What another agency was told of is not a service of this one.
+        (("health", ""), False, ("health", "")),
+    ],
+)
+def test_a_contact_counts_for_what_was_told_or_what_its_text_surely_says(
+    told: tuple[str, str], unsure: bool, counted: tuple[str, str]
+) -> None:
+    triage = events_pb2.Triage(agency="civil-defence", topic="flood", unsure=unsure)
+    desk = Desk()
+    link = desk.contact("a", agency=told[0], topic=told[1], triage=triage).link
+    assert (link.agency, link.topic) == counted
+    [tallied] = desk.cases.tallies.take(1, 1)
+    [count] = tallied.rows
+    assert (count.agency, count.topic) == counted
 
 
 def test_what_a_person_said_it_is_about_is_told_of_cases_with_a_text() -> None:
