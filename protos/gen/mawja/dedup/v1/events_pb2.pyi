@@ -298,9 +298,11 @@ class Link(_message.Message):
     line: _builtins.str
     """Line dialled or written to; empty when there is none."""
     agency: _builtins.str
-    """Agency code of the contact, of its case where it named none; empty when not known."""
+    """Agency code of the contact; where it named none, of its case: as it was told, or as its texts
+    surely say. Empty when not known.
+    """
     topic: _builtins.str
-    """Topic code of the contact, of its case where it named none; empty when not known."""
+    """Topic code, in the same way."""
     language: _builtins.str
     """BCP 47 language of the contact, of its case where it showed none; empty when not known."""
     came_to: _builtins.str
