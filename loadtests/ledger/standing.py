@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from loadtests.ledger.callbacks import STATES
 from loadtests.ledger.ledger import Ledger
 from loadtests.ledger.messages import (
+    BY_CAMPAIGN,
     BY_HAND,
     BY_HAND_LONG_AGO,
     BY_OUTREACH,
@@ -50,6 +51,7 @@ class Standing:
     contacts: dict[str, Bucket] = field(default_factory=dict)
     by_outreach: int = 0
     by_hand: int = 0
+    for_campaigns: int = 0
     messages: dict[str, Bucket] = field(default_factory=dict)
     unknown_for: dict[str, int] = field(default_factory=dict)
     callbacks: dict[str, int] = field(default_factory=dict)
@@ -57,10 +59,15 @@ class Standing:
     unreadable: int = 0
 
     @property
+    def asked_for(self) -> int:
+        """How many messages somebody wanted, whoever it was."""
+        return self.by_outreach + self.by_hand + self.for_campaigns
+
+    @property
     def adds_up(self) -> bool:
         """Whether every contact and every message is in exactly one bucket."""
         return self.accepted == sum(b.count for b in self.contacts.values()) and (
-            self.by_outreach + self.by_hand == sum(b.count for b in self.messages.values())
+            self.asked_for == sum(b.count for b in self.messages.values())
         )
 
 
@@ -108,8 +115,10 @@ def _messages(found: Standing, ledger: Ledger, at_ms: int) -> None:
             continue
         if flags & BY_OUTREACH:
             found.by_outreach += 1
+        elif flags & (BY_HAND | BY_HAND_LONG_AGO):
+            found.by_hand += 1
         else:
-            found.by_hand += bool(flags & (BY_HAND | BY_HAND_LONG_AGO))
+            found.for_campaigns += bool(flags & BY_CAMPAIGN)
         bucket = found.messages[name]
         if name in _REASONED:
             reason = book.reasons[book.reason[number]]

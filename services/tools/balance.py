@@ -42,9 +42,10 @@ def render(balance: Balance) -> RenderableType:
             "Messages",
             standing.messages,
             "asked for",
-            standing.by_outreach + standing.by_hand,
+            standing.asked_for,
             _WAITS_FOR,
-            f"{standing.by_outreach:,} by outreach, {standing.by_hand:,} by hand",
+            f"{standing.by_outreach:,} by outreach, {standing.by_hand:,} by hand, "
+            f"{standing.for_campaigns:,} for campaigns",
         ),
         _others(balance),
     ]
@@ -63,7 +64,7 @@ def line(balance: Balance) -> str:
     told = "adds up" if balance.good else "DOES NOT ADD UP: " + "; ".join(balance.wrong)
     return (
         f"{at:%H:%M:%S} · {standing.accepted:,} contacts ({waiting:,} waiting) · "
-        f"{standing.by_outreach + standing.by_hand:,} messages ({under_way:,} under way, "
+        f"{standing.asked_for:,} messages ({under_way:,} under way, "
         f"{m['delivered'].count:,} delivered, {m['unknown'].count:,} unknown) · "
         f"{sum(standing.dead_letters.values()):,} dead letters · {told}"
     )

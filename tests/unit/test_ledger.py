@@ -10,7 +10,7 @@ from mawja.broadcast.v1 import events_pb2 as broadcast_pb2
 from mawja.common.v1 import common_pb2
 from mawja.dedup.v1 import events_pb2 as dedup_pb2
 
-from loadtests.ledger import TOPICS, Ledger, Truth, percentile
+from loadtests.ledger import TOPICS, Ledger, Truth, percentile, standing
 from services.broadcast.campaigns.people import message_id
 from services.runtime import ids, topics
 from tests.ledger_damage import (
@@ -31,6 +31,7 @@ from tests.ledger_world import (
     DELIVERED,
     FAILED,
     QUEUED,
+    START_MS,
     SUBMITTED,
     UNKNOWN,
     WAYS,
@@ -120,8 +121,11 @@ def test_what_a_campaign_asks_for_is_known_by_its_id() -> None:
         )
         return made
 
-    account = stated(message_id(campaign_id, person, correction=False)).account()
+    made = stated(message_id(campaign_id, person, correction=False))
+    account = made.account()
     assert account.problems == []
+    found = standing(made.ledger(), START_MS)
+    assert (found.for_campaigns, found.by_hand, found.adds_up) == (1, 0, True)
     assert account.messages.suppressed == world().account().messages.suppressed + 1
     # Any other id is nobody's, whatever it says.
     assert sentences(stated(ids.derive("test", "another")).account()) >= {

@@ -95,7 +95,7 @@ def taken(**buckets: Bucket) -> Balance:
         "claimed": Bucket(),
         "submitted": Bucket(1, 1_000),
         "unknown": Bucket(1, 7_500_000, {"timeout": 1}),
-        "delivered": Bucket(3),
+        "delivered": Bucket(5),
         **buckets,
     }
     return Balance(
@@ -109,6 +109,7 @@ def taken(**buckets: Bucket) -> Balance:
             contacts=contacts,
             by_outreach=4,
             by_hand=1,
+            for_campaigns=2,
             messages=messages,
             unknown_for={"up to a day": 1, "longer than a day": 0},
             callbacks={"due": 1, "withdrawn": 0},
@@ -124,7 +125,7 @@ def test_a_person_reads_that_it_adds_up() -> None:
         "the oldest for 2 min",
         "the oldest for 2 h, 1 timeout",
         "1 up to a day",
-        "4 by outreach, 1 by hand",
+        "4 by outreach, 1 by hand, 2 for campaigns",
         "2 of dedup",
         "1 due, 0 withdrawn",
     ):
@@ -137,7 +138,7 @@ def test_a_person_reads_that_it_adds_up() -> None:
 def test_a_person_reads_what_does_not_add_up() -> None:
     off = taken(expired=Bucket(1))
     assert not off.good
-    assert "not 5" in shown(off)
+    assert "not 7" in shown(off)
     assert "It adds up." not in shown(off)
     assert "the buckets do not add up" in shown(off)
     broken = taken()
