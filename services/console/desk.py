@@ -123,7 +123,8 @@ async def names(request: Request) -> Catalogue:
 
 
 async def hand_overs(request: Request, person: Person) -> list[playbooks_pb2.WatchedHandOver]:
-    """Lives in danger that nobody has confirmed and the person may see, the oldest first."""
+    """Lives in danger that nobody has confirmed and the person may see, the oldest first, drills
+    after all others."""
     calls = calls_of(request)
 
     async def ask() -> playbooks_pb2.ListHandOversResponse:

@@ -24,6 +24,8 @@ from services.runtime.store import IndexOp, Item
 
 ROOM = "outreach"
 _LOOK_MS = 60_000
+_DRILLS_LAST_MS = 10**14
+"""Later than any time: a page of an exercise must not hide somebody who is in danger."""
 _AT_ONCE = 500
 """So many of those that wait for room are looked at together."""
 
@@ -35,7 +37,7 @@ def key(case_id: str) -> str:
 
 def index(agency: str) -> str:
     """The sorted set of the cases of an agency, or of all when it is empty, that were handed over
-    and that nobody has confirmed; by when, Unix ms."""
+    and that nobody has confirmed; by when, Unix ms, and drills after all that are real."""
     return f"{ROOM}:hand-overs:{agency}"
 
 
@@ -187,7 +189,8 @@ class Minding:
 
     def _item(self, watch: outreach.Watch, offset: int, before: str | None) -> Item:
         member = watch.case_id.encode()
-        score = float(watch.hand_over.since_ms) if watch.hand_over.state == OPEN else None
+        rank = float(watch.hand_over.since_ms + _DRILLS_LAST_MS * watch.drill)
+        score = rank if watch.hand_over.state == OPEN else None
         operations = [
             IndexOp(index(agency), member, score) for agency in sorted({"", watch.agency})
         ]

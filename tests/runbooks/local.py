@@ -133,12 +133,10 @@ class Local:
         assert ran.returncode == 0, f"{step}\n{ran.stdout}{ran.stderr}"
 
     def hand_over(self) -> str | None:
-        """The number of a case that waits to be confirmed."""
+        """The number of a case that waits to be confirmed and is none of a drill."""
         said = json.loads(self.said("playbook", "hand-overs", "--json", "--as", "runbooks"))
-        waiting = said.get("hand_overs") or said.get("handOvers") or []
-        if not waiting:
-            return None
-        return str(waiting[0].get("case_number") or waiting[0]["caseNumber"])
+        real = (one for one in said.get("hand_overs", ()) if not one.get("drill"))
+        return next((str(one["case_number"]) for one in real), None)
 
     def letter(self, room: str) -> tuple[int, int] | None:
         """Partition and offset of a dead letter of a room that waits."""

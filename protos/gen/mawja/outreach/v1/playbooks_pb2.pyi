@@ -244,7 +244,7 @@ class ListHandOversResponse(_message.Message):
     HAND_OVERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hand_overs(self) -> _containers.RepeatedCompositeFieldContainer[Global___WatchedHandOver]:
-        """The oldest first."""
+        """The oldest first, drills after all others."""
 
     def __init__(
         self,
