@@ -4,7 +4,9 @@ import asyncio
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from itertools import islice
+from zoneinfo import ZoneInfo
 
 import pytest
 from mawja.intake.v1 import service_pb2, service_pb2_grpc
@@ -60,7 +62,8 @@ def test_the_wave_moves_while_one_looks_also_on_a_wall_and_a_phone(people: Peopl
 
 
 def test_a_page_says_that_it_is_old_and_recovers_by_itself(people: People) -> None:
-    page, never = people.page(Role.AGENT), people.page(Role.AGENT)
+    page = people.page(Role.AGENT)
+    never = people.page(Role.AGENT, device="abroad", timezone_id="America/New_York")
     # Its stream is never answered: it has not heard a thing beyond itself.
     never.route("**/wave/live*", lambda route: None)
     never.reload()
@@ -74,6 +77,13 @@ def test_a_page_says_that_it_is_old_and_recovers_by_itself(people: People) -> No
         os.kill(console, signal.SIGCONT)
     expect(page.locator("#age")).to_be_hidden(timeout=_LIVE_MS)
     expect(never.locator("#age")).to_be_visible(timeout=_LIVE_MS)
+    # It says when by the centre's clock, wherever the screen hangs.
+    told = never.locator("html")
+    made_s = int(told.get_attribute("data-now") or 0) / 1000
+    zone = ZoneInfo(told.get_attribute("data-zone") or "")
+    expect(never.locator("#age")).to_contain_text(
+        f"{datetime.fromtimestamp(made_s, zone):%H:%M:%S}"
+    )
     page.close()
     never.close()
 

@@ -8,6 +8,7 @@ import pytest
 from markupsafe import escape
 from mawja.intake.v1 import service_pb2 as intake
 
+from services.console.pages import case_words, cases
 from services.runtime import ids
 from services.runtime.errors import Away, NotFound, NotInState
 from services.runtime.identity import Role
@@ -70,5 +71,31 @@ async def test_words_that_are_gone_are_told_as_what_they_are(both: tuple[Desk, R
     page = (await on.post(path, Role.COORDINATOR, contact=ids.contact_id("x", "y"), **form)).text
     assert "not in the case" in page
     assert len(rooms.kept(intake.RevealContactRequest)) == 1
+
+
+async def test_what_one_intake_could_not_tell_hides_nothing_of_the_others(
+    both: tuple[Desk, Rooms],
+) -> None:
+    on, rooms = both
+    path = f"/cases/{CASE}/words"
+    form = {"reason": "to know where it burns", "request_id": "1"}
     rooms.said[0] = Away("Kafka is away")
+    page = (await on.post(path, Role.COORDINATOR, **form)).text
+    assert page.count('class="said"') == 2
+    assert page.count("could not be asked for now") == 1
+    form["contact"] = CONTACTS[0]
     assert (await on.post(path, Role.COORDINATOR, **form)).status_code == 503
+
+
+async def test_contacts_that_are_not_shown_are_said_to_be_there(
+    both: tuple[Desk, Rooms], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on, rooms = both
+    for module in (cases, case_words):
+        monkeypatch.setattr(module, "MOST_WORDS", 2)
+    case = (await on.get(f"/cases/{MW}", Role.AGENT, "en")).text
+    assert "Show what was said in the latest 2 contacts" in case
+    form = {"reason": "to know where it burns", "request_id": "1"}
+    page = (await on.post(f"/cases/{CASE}/words", Role.AGENT, **form)).text
+    assert [one.contact_id for one in rooms.kept(intake.RevealContactRequest)] == CONTACTS[1:]
+    assert "1 earlier contact is not shown here" in page

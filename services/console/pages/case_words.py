@@ -3,7 +3,6 @@ it tells it. They stand in no address and are kept by no browser."""
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -13,12 +12,10 @@ from mawja.intake.v1 import service_pb2 as intake
 
 from services.console import desk
 from services.console.calls import Refused
-from services.console.pages.cases import page
+from services.console.pages.cases import MOST_WORDS, page
 from services.console.who import signed_in
 
 router = APIRouter()
-MOST = 20
-"""So many contacts are opened for one reason, the latest."""
 # Why there is nothing to tell, by what intake answers.
 _WITHOUT = {"NOT_FOUND": "past", "FAILED_PRECONDITION": "erased"}
 
@@ -26,7 +23,8 @@ _WITHOUT = {"NOT_FOUND": "past", "FAILED_PRECONDITION": "erased"}
 @dataclass(frozen=True, slots=True)
 class Said:
     """The words of one contact. `without`: why there are none to show, "past" when intake keeps
-    them no longer, "erased" when nobody may read them any more; empty when they are here."""
+    them no longer, "erased" when nobody may read them any more, "away" when it could not be asked;
+    empty when they are here."""
 
     link: events_pb2.Link
     words: intake.RevealContactResponse
@@ -45,7 +43,8 @@ async def words(request: Request, case_id: str) -> Response:
     person, calls = signed_in(request), desk.calls_of(request)
     answer = await calls.ask(person, calls.dedup.GetCase, dedup.GetCaseRequest(case=case_id))
     wanted = said.get("contact", "")
-    chosen = [link for link in answer.links if wanted in ("", link.contact_id)][-MOST:]
+    meant = [link for link in answer.links if wanted in ("", link.contact_id)]
+    chosen = meant[-MOST_WORDS:]
 
     async def one(link: events_pb2.Link) -> Said:
         asked = intake.RevealContactRequest(
@@ -56,9 +55,17 @@ async def words(request: Request, case_id: str) -> Response:
         try:
             return Said(link, await calls.ask(person, calls.intake.RevealContact, asked))
         except Refused as error:
-            if error.code not in _WITHOUT:
+            without = "away" if error.away else _WITHOUT.get(error.code, "")
+            # What the others told is recorded as shown: it must be, whatever became of this one.
+            if not without or (error.away and len(chosen) == 1):
                 raise
-            return Said(link, intake.RevealContactResponse(), _WITHOUT[error.code])
+            return Said(link, intake.RevealContactResponse(), without)
 
-    found: list[Any] = await asyncio.gather(*(one(link) for link in chosen))
-    return await page(request, "cases/words.html", case=answer.case, said=found[::-1])
+    found: list[Said] = await asyncio.gather(*(one(link) for link in chosen))
+    return await page(
+        request,
+        "cases/words.html",
+        case=answer.case,
+        said=found[::-1],
+        earlier=len(meant) - len(chosen),
+    )

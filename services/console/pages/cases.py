@@ -118,9 +118,12 @@ async def one(request: Request, case: str) -> Response:
         sentence=lambda text: phrases.sentence(text, say.gettext, language),
         can={deed: may(person.roles, "POST", f"/cases/{{case_id}}/{deed}") for deed in DEEDS},
         did=request.query_params.get("did", ""),
+        most_words=MOST_WORDS,
     )
 
 
+MOST_WORDS = 20
+"""The words of so many contacts are shown for one reason, the latest."""
 DEEDS = (
     "assign",
     "triage",

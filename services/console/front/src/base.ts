@@ -75,7 +75,7 @@ const age = document.getElementById("age");
 // A stream that never begins is told like one that ends: the page itself was the last that was heard.
 const lives = document.querySelector("[sse-connect]") !== null;
 let heardAt = performance.now();
-let serverMs = Date.now();
+let serverMs = Number(root.dataset.now);
 
 function tell(): void {
   if (!age || !lives) return;
@@ -83,7 +83,7 @@ function tell(): void {
   if (lost === !age.hidden) return;
   document.documentElement.classList.toggle("stale", lost);
   age.hidden = !lost;
-  const at = new Date(serverMs).toLocaleTimeString("en-GB");
+  const at = new Date(serverMs).toLocaleTimeString("en-GB", { timeZone: root.dataset.zone });
   age.textContent = lost ? `${age.dataset.lost} ${at}` : "";
 }
 
