@@ -40,7 +40,7 @@ from services.console.users import User
 from services.runtime import log
 from services.runtime.clock import Millis, monotonic_s, now_ms
 from services.runtime.errors import Away, ConfigError, Forbidden
-from services.runtime.identity import STAFF, Role
+from services.runtime.identity import STAFF, Role, together
 
 WITHIN_S = 600
 """How long somebody may take at the provider."""
@@ -77,11 +77,12 @@ class Mapped:
         """Whom `claims` describe. Raises NoRole when they give none here."""
         said = claims.get(self.claim, [])
         values = {str(one) for one in (said if isinstance(said, list) else [said])}
-        roles = frozenset().union(*(self.roles.get(value, frozenset()) for value in values))
+        given = (self.roles.get(value, frozenset()) for value in values)
+        roles = together(frozenset().union(*given))
         agencies = {self.agencies[value] for value in values if value in self.agencies}
         if Role.LIAISON in roles and len(agencies) != 1:
             # Of no agency, or of two: they would see none or too much.
-            roles -= {Role.LIAISON}
+            roles = frozenset()
         subject = str(claims.get(self.subject, ""))
         named = re.fullmatch(r"[\w.@+-]{1,120}", subject)
         if not roles or not named:

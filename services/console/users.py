@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from services.runtime.errors import ConfigError
-from services.runtime.identity import STAFF, Role
+from services.runtime.identity import STAFF, Role, together
 
 SHORTEST = 12
 """Letters of a password, at least (NIST SP 800-63B: 8 beside a second factor, 15 alone)."""
@@ -67,6 +67,7 @@ def check(user: User) -> User:
     must(bool(user.name) and len(user.name) <= 120, "name: 1 to 120 letters")
     must(bool(user.roles), "roles: at least one")
     must(user.roles <= STAFF, f"roles: of {', '.join(sorted(STAFF))}")
+    must(user.roles == together(user.roles), "roles: a liaison has no other")
     must((Role.LIAISON in user.roles) == bool(user.agency), "agency: of a liaison, and only there")
     must(re.fullmatch(r"[A-Z2-7]{16,}|", user.totp) is not None, "totp: Base32, 16 letters or more")
     must(user.password.startswith("$argon2id$"), "password: a hash by Argon2id (`mawja users`)")

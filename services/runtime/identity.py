@@ -25,7 +25,7 @@ class Role(StrEnum):
 
     GATEWAY = "gateway"  # a telephone system or channel connector
     AGENT = "agent"
-    LIAISON = "liaison"  # of one agency: sees that agency only
+    LIAISON = "liaison"  # of one agency: sees that agency only, whatever else they are
     COORDINATOR = "coordinator"
     APPROVER = "approver"
     AUDITOR = "auditor"
@@ -180,6 +180,12 @@ DEEDS: dict[str, frozenset[Role]] = {
 OPEN = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"})
 
 
+def together(roles: frozenset[Role]) -> frozenset[Role]:
+    """What `roles` of one caller come to: a liaison is nothing else. They see one agency only, and
+    no other role is held to that by every room."""
+    return frozenset({Role.LIAISON}) if Role.LIAISON in roles else roles
+
+
 class Unauthenticated(MawjaError):
     """UNAUTHENTICATED: no token, or one that does not verify."""
 
@@ -256,7 +262,7 @@ class Verifier:
             )
             if int(claims.get("nbf", 0)) * 1000 > self._clock():
                 raise ValueError("not yet")
-            roles = frozenset(Role(role) for role in claims.get("roles", []))
+            roles = together(frozenset(Role(role) for role in claims.get("roles", [])))
             return Caller(
                 subject=str(claims["sub"]),
                 roles=roles,

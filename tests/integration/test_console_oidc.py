@@ -79,8 +79,8 @@ async def test_somebody_comes_in(here: oidc.Provider, there: Provider) -> None:
         (["coordinators", "approvers"], {"coordinator", "approver"}, ""),
         ("approvers", {"approver"}, ""),
         (["municipality"], {"liaison"}, "MUNICIPALITY"),
-        # Of two agencies at once there is no liaison.
-        (["municipality", "police", "approvers"], {"approver"}, ""),
+        # A liaison is nothing else.
+        (["municipality", "approvers"], {"liaison"}, "MUNICIPALITY"),
     ],
 )
 async def test_claims_give_roles(
@@ -98,6 +98,7 @@ async def test_claims_give_roles(
         {"groups": None},
         {"groups": ["chess"]},
         {"groups": ["municipality", "police"]},
+        {"groups": ["municipality", "police", "approvers"]},
         {"groups": {"coordinators": True}},
         {"nonce": "another"},
         {"nonce": None},

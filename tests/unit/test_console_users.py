@@ -45,6 +45,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         (f"users: {{a: {{roles: [], password: '{HASH}'}}}}", "'a': roles: at least one"),
         ("users: {a: {roles: [agent], password: secret}}", "'a': password: a hash"),
         (f"users: {{a: {{roles: [liaison], password: '{HASH}'}}}}", "'a': agency: of a liaison"),
+        (
+            f"users: {{a: {{roles: [liaison, agent], agency: X, password: '{HASH}'}}}}",
+            "'a': roles: a liaison has no other",
+        ),
         (f"users: {{a: {{roles: [agent], agency: X, password: '{HASH}'}}}}", "'a': agency: of"),
         (f"users: {{a: {{roles: [agent], totp: abc, password: '{HASH}'}}}}", "'a': totp: Base32"),
         (f"users: {{A b: {{roles: [agent], password: '{HASH}'}}}}", "'A b': a-z, 0-9"),

@@ -48,12 +48,18 @@ def signed(ring: Path, kid: str = "local", algorithm: str = "EdDSA", **changes: 
 
 
 def test_a_token_says_who_calls(ring: Path, verifier: Verifier) -> None:
-    token = issue(
-        ring, "office", frozenset({Role.LIAISON, Role.AUDITOR}), now=NOW, agency="moh", valid_s=60
-    )
+    both = frozenset({Role.APPROVER, Role.AUDITOR})
+    token = issue(ring, "office", both, now=NOW, agency="moh", valid_s=60)
     caller = verifier.verify(f"Bearer {token}")
-    assert caller == Caller("office", frozenset({Role.LIAISON, Role.AUDITOR}), "moh", NOW + 60_000)
+    assert caller == Caller("office", both, "moh", NOW + 60_000)
     assert verifier.verify(f"Bearer {token}") is caller
+
+
+@pytest.mark.parametrize("other", sorted(set(Role) - {Role.LIAISON}))
+def test_a_liaison_is_nothing_else(ring: Path, verifier: Verifier, other: Role) -> None:
+    given = frozenset({Role.LIAISON, other})
+    token = issue(ring, "office", given, now=NOW, agency="moh", valid_s=60)
+    assert verifier.verify(f"Bearer {token}").roles == {Role.LIAISON}
 
 
 def test_expiry_is_told_by_the_clock_also_of_a_known_token(ring: Path) -> None:
