@@ -14,12 +14,11 @@ of one cause the first may stand beyond an end that was asked for early.
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from google.protobuf.message import DecodeError
 from mawja.broadcast.v1.events_pb2 import (
     BroadcastCommand,
-    MessageChange,
     QueuedMessage,
     StatusRecord,
 )
@@ -110,6 +109,16 @@ class _Message:
     ours: bool = True
 
 
+class _Change(NamedTuple):
+    """What is judged of a change. A round may read an hour of them, and the record as it came takes
+    seven times the memory."""
+
+    key: bytes
+    state: int
+    attempt: int
+    accepted_ms: int
+
+
 class _Line:
     """What of one partition waits to be decided on, by offset."""
 
@@ -119,6 +128,9 @@ class _Line:
         self.waiting: dict[int, int] = {}
         """When each was written (Unix ms)."""
         self.aside: set[int] = set()
+        self.forgotten: set[int] = set()
+        """Contacts that waited for longer than is judged: they are only counted, until they are
+        decided on after all."""
         self.reached = -1
         """Offset of the last that was decided on."""
 
@@ -148,7 +160,7 @@ class Balance:
         self._decisions: list[tuple[int, int]] = []
         self._letters: list[tuple[str, int, int]] = []
         self._laned: list[bytes] = []
-        self._changes: list[MessageChange] = []
+        self._changes: list[_Change] = []
         self._takers = {
             CONTACT_ACCEPTED.name: self._contact,
             CASE.name: self._decision,
@@ -211,8 +223,10 @@ class Balance:
         self._laned.append(key_of(QueuedMessage.FromString(record.value or b"").message_id))
 
     def _status(self, record: Record) -> None:
-        changes = StatusRecord.FromString(record.value or b"").changes
-        self._changes += (change for change in changes if not change.campaign_id)
+        for change in StatusRecord.FromString(record.value or b"").changes:
+            if not change.campaign_id:
+                key = key_of(change.message_id)
+                self._changes.append(_Change(key, change.state, change.attempt, change.accepted_ms))
 
     # The end of a round.
 
@@ -236,7 +250,7 @@ class Balance:
     def _set_aside(self, topic: str, partition: int, offset: int) -> None:
         lines = {CONTACT_ACCEPTED.name: self._contacts, MESSAGE_REQUESTED.name: self._requests}
         line = lines.get(topic, {}).get(partition)
-        if line is None or line.waiting.pop(offset, None) is None:
+        if line is None or not self._left(line, offset):
             return
         line.aside.add(offset)
         if topic == CONTACT_ACCEPTED.name:
@@ -251,10 +265,20 @@ class Balance:
         if line is None or not 0 <= line.begins <= offset:
             return
         line.reached = max(line.reached, offset)
-        if line.waiting.pop(offset, None) is not None:
+        if self._left(line, offset):
             self._counts[CONTACTS, _DECIDED] += 1
         elif offset not in line.aside:
             self._happened.append((now_ms, (CONTACTS, TWICE)))
+
+    def _left(self, line: _Line, offset: int) -> bool:
+        """Whether it waited; it does no more."""
+        if line.waiting.pop(offset, None) is not None:
+            return True
+        if offset not in line.forgotten:
+            return False
+        line.forgotten.remove(offset)
+        self._counts[CONTACTS, _WAITING] -= 1
+        return True
 
     def _judged(self, message: _Message) -> None:
         if message.asked_at >= 0:
@@ -263,9 +287,8 @@ class Balance:
             line.reached = max(line.reached, message.offset)
             message.asked_at = -1
 
-    def _changed(self, change: MessageChange, now_ms: int) -> None:
-        key = key_of(change.message_id)
-        message = self._messages.get(key)
+    def _changed(self, change: _Change, now_ms: int) -> None:
+        message = self._messages.get(change.key)
         if message is None:
             # It is of before, but for the first state of what cannot be.
             first = change.state in NEXT[NEVER_STATED] and change.attempt == (
@@ -274,7 +297,7 @@ class Balance:
             began_ms = max(self._since_ms + SLACK_MS, now_ms - _KEPT_MS + SLACK_MS)
             if first and change.accepted_ms > began_ms:
                 self._happened.append((now_ms, (MESSAGES, UNCAUSED)))
-            self._messages[key] = _Message(now_ms, state=change.state, ours=False)
+            self._messages[change.key] = _Message(now_ms, state=change.state, ours=False)
             return
         self._judged(message)
         before, message.moved_ms = message.state, now_ms
@@ -293,6 +316,7 @@ class Balance:
                 for offset in [at for at, written in line.waiting.items() if written < old_ms]:
                     del line.waiting[offset]
                     if thing == CONTACTS:
+                        line.forgotten.add(offset)
                         self._counts[CONTACTS, _WAITING] += 1
         for key, message in list(self._messages.items()):
             if message.moved_ms < (ended_ms if message.state in FINAL else old_ms):

@@ -272,6 +272,26 @@ def test_little_is_remembered_and_all_stays_counted() -> None:
     assert after.buckets == before.buckets
 
 
+def test_what_waited_for_days_and_is_decided_on_after_all_is_no_second_decision() -> None:
+    made = world(24)
+    counted = Counted(made)
+    decisions, made.decisions = made.decisions, []
+    counted.round()
+    days = START_MS + 72 * HOUR_MS
+    waiting = counted.round(now_ms=days).buckets
+    assert waiting[CONTACTS, "waiting"] == len(made.accepted)
+    counted.give(topics.CASE, decisions, 0)
+    after = counted.balance.settle(days)
+    assert wrong(after) == set()
+    assert (after.buckets[CONTACTS, "waiting"], after.buckets[CONTACTS, "decided"]) == (
+        0,
+        len(made.accepted),
+    )
+    # A second decision is one all the same.
+    counted.give(topics.CASE, decisions[:1], len(decisions))
+    assert wrong(counted.balance.settle(days)) == {(CONTACTS, TWICE)}
+
+
 def test_every_kind_and_bucket_is_one_that_is_listed() -> None:
     made = world(24)
     for damage in (ledger_damage.link_lost, ledger_damage.left_final, ledger_damage.decided_twice):
