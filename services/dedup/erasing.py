@@ -34,7 +34,11 @@ class Erasing:
         if known is not None and known.erasure_id == erasure_id:
             return known.at_ms
         record = PersonErased(
-            person=person, erasure_id=erasure_id, erased_ms=now_ms(), subject=subject
+            person=person,
+            erasure_id=erasure_id,
+            # Never before the last one, by whatever clock: the log keeps the last that is written.
+            erased_ms=max(now_ms(), known.at_ms + 1 if known else 0),
+            subject=subject,
         )
         sent = await self._producer.send(
             ERASED, partition_of(person, self._partitions), record.SerializeToString(), key=person

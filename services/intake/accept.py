@@ -61,8 +61,10 @@ def prepare(
     partitions: int,
     now_ms: int,
     ahead_ms: int = AHEAD_MS,
+    told_ms: int = 0,
 ) -> Prepared:
-    """Checks `contact` whole and seals what is personal. Raises Invalid or Forbidden."""
+    """Checks `contact` whole and seals what is personal, as of `told_ms` where it was told to us
+    before (Unix ms): who was erased since stays so. Raises Invalid or Forbidden."""
     found = rpc.violations(contact, "contact")
     number = contact.number
     if not found:
@@ -78,6 +80,7 @@ def prepare(
     index_key = UUID(contact_id).bytes
     person = keyring.person(number) if number else b""
     key = person or index_key
+    sealed_ms = min(told_ms or now_ms, now_ms)
     seal = keyring.seal
     event = events_pb2.ContactAccepted(
         contact_id=contact_id,
@@ -98,10 +101,10 @@ def prepare(
         recorded=contact.recorded,
         event_ms=contact.event_ms,
         accepted_ms=now_ms,
-        sealed_number=seal("number", number, now_ms, person),
-        sealed_handle=seal("handle", contact.handle, now_ms, person),
-        sealed_text=seal("text", contact.text, now_ms, person),
-        sealed_place=seal("place", contact.place, now_ms, person),
+        sealed_number=seal("number", number, sealed_ms, person),
+        sealed_handle=seal("handle", contact.handle, sealed_ms, person),
+        sealed_text=seal("text", contact.text, sealed_ms, person),
+        sealed_place=seal("place", contact.place, sealed_ms, person),
         exercise=contact.exercise if contact.HasField("exercise") else None,
     )
     if contact.HasField("parts"):

@@ -32,6 +32,7 @@ class _Arrived:
     caller: Caller
     traceparent: str | None
     ahead_ms: int
+    told_ms: int
     future: "asyncio.Future[Answer]"
 
 
@@ -63,9 +64,11 @@ class Submitter:
         caller: Caller,
         traceparent: str | None = None,
         ahead_ms: int = AHEAD_MS,
+        told_ms: int = 0,
     ) -> "asyncio.Future[Answer]":
         """Starts taking one contact; the future is done when Kafka has it. `ahead_ms` is how far
-        the contact's time may be ahead of our clock.
+        the contact's time may be ahead of our clock, `told_ms` since when we have it, where it was
+        not told just now.
 
         Raises Overloaded at once; the future raises Invalid, Forbidden, Conflict or Away.
         """
@@ -74,7 +77,7 @@ class Submitter:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.door.enter()
         future.add_done_callback(lambda _: self.door.leave())
-        self._arrived.append(_Arrived(contact, caller, traceparent, ahead_ms, future))
+        self._arrived.append(_Arrived(contact, caller, traceparent, ahead_ms, told_ms, future))
         if self._preparing is None:
             self._preparing = asyncio.get_running_loop().create_task(self._prepare())
         return future
@@ -100,6 +103,7 @@ class Submitter:
                 self._partitions,
                 now_ms(),
                 arrived.ahead_ms,
+                arrived.told_ms,
             )
         except MawjaError as error:
             metrics.CONTACTS.labels(str(contact.channel), "invalid").inc()

@@ -96,9 +96,14 @@ class Teller:
         """False when the key belongs to a contact with another body."""
         while True:
             try:
-                # The time is from our own room: if its clock was stepped, the message counts.
+                # The time is from our own room: if its clock was stepped, the message counts. It is
+                # sealed as of then, as this may wait for hours while its sender is erased.
                 await self._submitter.submit(
-                    contact, _CALLER, trace.of(record.headers), ahead_ms=_ANY_MS
+                    contact,
+                    _CALLER,
+                    trace.of(record.headers),
+                    ahead_ms=_ANY_MS,
+                    told_ms=contact.event_ms,
                 )
                 return True
             except Conflict:

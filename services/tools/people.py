@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from mawja.dedup.v1 import service_pb2, service_pb2_grpc
 
-from services.runtime.errors import ConfigError
+from services.runtime.errors import Away, ConfigError
 from services.runtime.identity import Role
 from services.runtime.privacy import mask
 from services.tools import where
@@ -43,6 +43,10 @@ What stays, without number or words:
   · their cases and contacts as counts: times, lines, agencies, services, what was done
   · that they opted out, and that you asked for this and why
 It can't be undone. Who calls again is somebody new."""
+_AGAIN = (
+    "mawja: it may be done. Asked again with --request-id {request_id} it takes nothing that they "
+    "say from now on"
+)
 _LOOK = "mawja audit list --what ErasePerson"
 
 
@@ -60,6 +64,12 @@ def erase_command(
         ),
     ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask before.")] = False,
+    request_id: Annotated[
+        str,
+        typer.Option(
+            help="Of a request that had no answer, as the command said it then: this is that one."
+        ),
+    ] = "",
     as_json: AsJson = False,
     token: Token = "",
     as_subject: Annotated[
@@ -90,12 +100,14 @@ def erase_command(
             _confirm(number)
         stub = service_pb2_grpc.DedupServiceStub
         with closing(Service(target, "dedup", stub, who)) as service:
-            answer = service.ask(
-                "ErasePerson",
-                service_pb2.ErasePersonRequest(
-                    number=number, reason=reason, request_id=str(uuid.uuid4())
-                ),
+            asked = service_pb2.ErasePersonRequest(
+                number=number, reason=reason, request_id=request_id or str(uuid.uuid4())
             )
+            try:
+                answer = service.ask("ErasePerson", asked)
+            except Away:
+                print(_AGAIN.format(request_id=asked.request_id), file=sys.stderr)
+                raise
         if as_json:
             show_answer(answer)
             return

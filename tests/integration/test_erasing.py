@@ -41,9 +41,13 @@ REASON = "request 4711 of 22/11"
 DUE, WITHDRAWN = outreach.CALLBACK_STATE_DUE, outreach.CALLBACK_STATE_WITHDRAWN
 
 
-async def erased(producer: Producer, settings: Settings, person: bytes) -> None:
+async def erased(
+    producer: Producer, settings: Settings, person: bytes, at_ms: int | None = None
+) -> None:
     """The list says so, as dedup would."""
-    record = PersonErased(person=person, erasure_id=ids.derive("test"), erased_ms=clock.now_ms())
+    record = PersonErased(
+        person=person, erasure_id=ids.derive("test"), erased_ms=at_ms or clock.now_ms()
+    )
     partition = topics.partition_of(person, settings.partitions)
     sent = await producer.send(ERASED, partition, record.SerializeToString(), key=person)
     await acknowledged([sent])
@@ -228,8 +232,28 @@ async def the_same_request_takes_nothing_more(
 
         first = await erase("one")
         assert await erase("one") == first
-        assert await erase("two") > first
-    assert len(await records_of(settings, ERASED)) == 3
+        # Another replica's clock was ahead when it erased them.
+        ahead = clock.now_ms() + 4_000
+        producer = Producer(settings.kafka, "test-another-replica")
+        await producer.start()
+        try:
+            await erased(producer, settings, Keyring(settings.keys).person(NUMBER), ahead)
+        finally:
+            await producer.stop()
+        words = ("people", "erase", "--yes", "--reason", REASON, "--request-id", "two", "--json")
+        again = [
+            json.loads(
+                (
+                    await asyncio.to_thread(
+                        command, settings, target, Role.ADMINISTRATOR, *words, said=NUMBER
+                    )
+                ).stdout
+            )["erased_ms"]
+            for _ in range(2)
+        ]
+        assert int(again[0]) > ahead
+        assert again[0] == again[1]
+    assert len(await records_of(settings, ERASED)) == 4
 
 
 async def set_aside(settings: Settings, contact_id: str) -> tuple[str, str]:

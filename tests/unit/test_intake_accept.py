@@ -9,16 +9,17 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mawja.common.v1 import common_pb2
+from mawja.dedup.v1.erasures_pb2 import PersonErased
 from mawja.intake.v1 import events_pb2, service_pb2
 
 from services.intake import shed
 from services.intake.accept import call_event, differences, prepare
 from services.intake.entries import Entry
-from services.runtime import ids, privacy
+from services.runtime import ids, privacy, sealed
 from services.runtime.errors import Forbidden, Invalid
 from services.runtime.identity import Caller, Role
 from services.runtime.numbers import is_synthetic, line_of
-from services.runtime.privacy import Keyring
+from services.runtime.privacy import Erased, Keyring
 
 NOW = 1_795_000_000_000
 GATEWAY = Caller("avaya", frozenset({Role.GATEWAY}), "", 0)
@@ -67,6 +68,23 @@ def test_a_contact_becomes_a_fact_with_everything_personal_sealed(keyring: Keyri
     stored = event.SerializeToString()
     for personal in (MOBILE, "help", "Sharjah", "@Ali", "@ali"):
         assert personal.encode() not in stored
+
+
+def test_who_was_erased_while_a_message_waited_stays_so(tmp_path: Path) -> None:
+    """It was told, its sender was erased, and only then it is taken."""
+    privacy.create(tmp_path, NOW)
+    keyring = Keyring(tmp_path)
+    person = keyring.person(MOBILE)
+    keyring.erased.take(PersonErased(person=person, erasure_id="e", erased_ms=NOW - 30_000))
+    waited = prepare(contact(text="help"), GATEWAY, keyring, 8, NOW, told_ms=NOW - 60_000)
+    with pytest.raises(Erased):
+        keyring.unseal("text", waited.event.sealed_text)
+    assert waited.event.accepted_ms == NOW
+    new = prepare(contact(text="help"), GATEWAY, keyring, 8, NOW, told_ms=NOW - 20_000)
+    assert keyring.unseal("text", new.event.sealed_text) == "help"
+    # A clock that is behind the one that heard it can't seal in the future.
+    ahead = prepare(contact(text="help"), GATEWAY, keyring, 8, NOW, told_ms=NOW + 60_000)
+    assert sealed.about(sealed.header_of(ahead.event.sealed_text)) == (person, NOW)
 
 
 def test_a_withheld_number_is_a_contact_of_its_own(keyring: Keyring) -> None:
