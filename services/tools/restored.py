@@ -28,6 +28,7 @@ from services.runtime.scan import Scan
 from services.runtime.topics import RESTORATION
 from services.tools import where
 from services.tools.campaigns.times import time_ms
+from services.tools.options import Token
 from services.tools.told import told
 
 app = typer.Typer(
@@ -45,10 +46,6 @@ nobody again but by a person's decision. The whole of it: runbooks/restore-kafka
 GROUPS = ("intake", "dedup", "outreach", "broadcast", "broadcast-campaigns")
 """Consumer groups that must be empty: who works on a restored log before it is said to be one
 sends what may have been sent, and asks for what will be taken for old."""
-Token = Annotated[
-    str,
-    typer.Option(envvar="MAWJA_TOKEN", help="Who you are; see `mawja token`.", show_envvar=True),
-]
 Reason = Annotated[str, typer.Option(help="Why; kept with your name.")]
 
 
@@ -84,7 +81,6 @@ def declare_command(
             raise ConfigError(f"--backup-at {error}") from None
         if backup_ms > now:
             raise ConfigError("--backup-at is in the future: a backup is of the past")
-        _nobody_works(settings.kafka)
         if not yes:
             _ask(backup_ms)
         restoration = Restoration(
@@ -115,18 +111,7 @@ def resume_command(reason: Reason = "", token: Token = "", home: where.Home = No
     with told():
         settings = where.system(home)
         caller = _caller("restored resume", token, reason, settings.keys)
-        found = read(settings)
-        waiting = [one for one, said in found.items() if paused(said)]
-        if not waiting:
-            raise NotInState("sending is not paused by a restore; see `mawja restored show`")
-        for one in waiting:
-            told_ = next(said for said in found[one] if said is not None)
-            resumed = Restoration()
-            resumed.CopyFrom(told_)
-            resumed.resumed_ms = now_ms()
-            resumed.resumed_by = caller.subject
-            resumed.resumed_reason = reason.strip()
-            asyncio.run(_resume(settings, caller, resumed))
+        asyncio.run(_resume(settings, caller, reason.strip()))
         print("sending goes on")
 
 
@@ -206,23 +191,39 @@ def read(settings: Settings) -> Mapping[str, Said]:
 async def _declare(settings: Settings, caller: Caller, restoration: Restoration) -> None:
     about, reason = restoration.restoration_id, restoration.reason
     async with _noted(settings, "Restored/Declare", about, reason, caller) as producer:
+        may("restored declare", caller)
+        _nobody_works(settings.kafka)
         await _append(producer, settings.partitions, restoration)
         # After it: who finds an empty Redis and no declaration would write it, and send.
         await _empty(settings)
 
 
-async def _resume(settings: Settings, caller: Caller, resumed: Restoration) -> None:
-    about, reason = resumed.restoration_id, resumed.resumed_reason
+async def _resume(settings: Settings, caller: Caller, reason: str) -> None:
+    waiting = [
+        next(each for each in said if each is not None)
+        for said in read(settings).values()
+        if paused(said)
+    ]
+    about = waiting[-1].restoration_id if waiting else ""
     async with _noted(settings, "Restored/Resume", about, reason, caller) as producer:
-        await _append(producer, settings.partitions, resumed)
+        may("restored resume", caller)
+        if not waiting:
+            raise NotInState("sending is not paused by a restore; see `mawja restored show`")
+        for one in waiting:
+            resumed = Restoration()
+            resumed.CopyFrom(one)
+            resumed.resumed_ms = now_ms()
+            resumed.resumed_by = caller.subject
+            resumed.resumed_reason = reason
+            await _append(producer, settings.partitions, resumed)
 
 
 @asynccontextmanager
 async def _noted(
     settings: Settings, deed: str, about: str, reason: str, caller: Caller
 ) -> AsyncIterator[Producer]:
-    """A producer, for what stands in broadcast's audit from its beginning to its end. Raises Away:
-    then nothing was done, or it is said again."""
+    """A producer, for what stands in broadcast's audit from its beginning to its end, also when it
+    is refused. Raises Away: then nothing was done, or it is said again."""
     producer = Producer(settings.kafka, "mawja-restored")
     await producer.start()
     try:
@@ -291,7 +292,6 @@ def _caller(deed: str, token: str, reason: str, keys: Path) -> Caller:
             "this needs to know who you are: set MAWJA_TOKEN, or give --token; see `mawja token`"
         )
     caller = Verifier(keys).verify(f"Bearer {token}")
-    may(deed, caller)
     if not reason.strip():
         raise ConfigError(f"`{deed}` needs --reason: it is kept with your name")
     return caller

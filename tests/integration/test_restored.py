@@ -115,13 +115,20 @@ def pauses(rig: Rig) -> set[float]:
 
 
 def audited(rig: Rig) -> bool:
-    """Whether the page's command shows who declared and who resumed, and why."""
+    """Whether the page's command shows who declared, who resumed and who was refused, and why."""
     shown = page(rig, AUDIT)
     return all(
         any(
-            all(word in line for word in ("noor", deed, "done", why)) for line in shown.splitlines()
+            all(word in line for word in ("noor", deed, outcome, why))
+            for line in shown.splitlines()
         )
-        for deed, why in (("Declare", "the disks of the site"), ("Resume", "opt-outs brought"))
+        for deed, outcome, why in (
+            ("Declare", "permission_denied", "not mine to say"),
+            ("Declare", "done", "the disks of the site"),
+            ("Declare", "failed_precondition", "while it runs"),
+            ("Resume", "permission_denied", "not mine either"),
+            ("Resume", "done", "opt-outs brought"),
+        )
     )
 
 
@@ -181,7 +188,8 @@ def test_a_broadcast_that_nobody_told_of_the_restore_does_not_begin(rig: Rig, lo
 def test_it_is_declared_with_who_when_and_why(rig: Rig, lost: Lost) -> None:
     at = datetime.now(UTC).isoformat()
     declare = ("declare", "--backup-at", at, "--yes")
-    refused = restored(rig.parts, *declare, "--reason", "x", role=Role.COORDINATOR)
+    why = ("--reason", "not mine to say")
+    refused = restored(rig.parts, *declare, *why, role=Role.COORDINATOR)
     assert refused.exit_code == 1
     assert restored(rig.parts, *declare).exit_code == 1, "it needs a reason"
     assert restored(rig.parts, *declare[:2], "2099-01-01T00:00Z", "--yes").exit_code == 1
@@ -200,7 +208,8 @@ def test_what_may_have_been_sent_is_unknown_and_settled_by_its_receipt(
 ) -> None:
     before = rig.smsc["slow"].submits()
     rig.system.scale("broadcast", 1)
-    refused = restored(rig.parts, "declare", "--backup-at", "2026-01-01T00:00Z", "--reason", "x")
+    declare = ("declare", "--backup-at", "2026-01-01T00:00Z", "--yes")
+    refused = restored(rig.parts, *declare, "--reason", "while it runs")
     assert "broadcast" in refused.output
     assert refused.exit_code == 1, "not while somebody sends"
     found = rig.ledger.wait_for(list(lost.asked), "DELIVERED", "UNKNOWN", "SUBMITTED")
@@ -245,7 +254,8 @@ def test_nothing_new_is_sent_until_somebody_resumes(rig: Rig, lost: Lost) -> Non
     stop_list = rig.parts.home / "stop.csv"
     stop_list.write_text(f"number\n{new[stopped]}\n")
     assert "1 rows taken" in page(rig, OPT_OUTS, STOP_LIST=str(stop_list))
-    assert restored(rig.parts, "resume", "--reason", "x", role=Role.AGENT).exit_code == 1
+    why = ("--reason", "not mine either")
+    assert restored(rig.parts, "resume", *why, role=Role.AGENT).exit_code == 1
     page(rig, RESUME, REASON="opt-outs brought")
     rig.ledger.wait_for(others, "SUBMITTED", "DELIVERED")
     assert rig.ledger.last[stopped].reason == "opt-out"
