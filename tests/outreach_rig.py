@@ -74,6 +74,7 @@ async def deciding(settings: Settings) -> AsyncIterator[Dedup]:
             await log.acquire("test-dedup")
         yield Dedup(producer, Keyring(settings.keys), logs)
     finally:
+        await reader.close()
         await producer.stop()
 
 

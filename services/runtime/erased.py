@@ -28,9 +28,6 @@ class ErasedPersons:
         self.changes = 0
         """Goes up with each erasure that was not known: who keeps things looks through them."""
 
-    def __len__(self) -> int:
-        return len(self._last)
-
     def __contains__(self, person: bytes) -> bool:
         return person in self._last
 

@@ -23,16 +23,16 @@ from services.local.parts import Parts
 from services.runtime import clock, ids, topics
 from services.runtime.config import Settings
 from services.runtime.identity import Role, issue
-from services.runtime.own import LogReader, OwnedLog
+from services.runtime.own import LogReader
 from services.runtime.privacy import Keyring
 from services.runtime.produce import Producer, acknowledged
-from services.runtime.topics import CASE, CONTACT_ACCEPTED, DEDUP_DEAD, ERASED
+from services.runtime.topics import CONTACT_ACCEPTED, DEDUP_DEAD, ERASED
 from services.tools.__main__ import app
 from tests import intake_rig
 from tests.broadcast_rig import numbers, running
 from tests.callbacks_rig import RULES, owed
 from tests.dedup_rig import calling, log_of, records_of, seen, worked_through
-from tests.outreach_rig import Dedup, logged, until
+from tests.outreach_rig import Dedup, deciding, logged, until
 from tests.room_process import Room, room
 from tests.runbooks.pages import FOLDER, steps
 
@@ -283,16 +283,8 @@ async def set_aside(settings: Settings, contact_id: str) -> tuple[str, str]:
 
 @pytest.fixture
 async def told(settings: Settings) -> AsyncIterator[Dedup]:
-    producer, reader = Producer(settings.kafka, "test-dedup"), LogReader(settings.kafka, "test")
-    await producer.start()
-    try:
-        logs = [OwnedLog(producer, reader, CASE, p) for p in range(settings.partitions)]
-        for log in logs:
-            await log.acquire("test-dedup")
-        yield Dedup(producer, Keyring(settings.keys), logs)
-    finally:
-        await reader.close()
-        await producer.stop()
+    async with deciding(settings) as dedup:
+        yield dedup
 
 
 async def test_callbacks_end_also_when_the_owner_dies_between_the_erasure_and_their_end(

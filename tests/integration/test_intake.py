@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2
 from mawja.intake.v1 import events_pb2, service_pb2
 from typer.testing import CliRunner
 
-from services.runtime import clock, ids, rpc
+from services.runtime import clock, ids, rpc, token_keys
 from services.runtime.config import Settings
 from services.runtime.identity import Role, create_token_key, issue
 from services.runtime.privacy import Keyring, mask
@@ -210,14 +210,16 @@ def keys_turned(settings: Settings, *words: str) -> None:
 async def test_one_token_key_takes_anothers_place_while_intake_runs(
     shared: Intake, settings: Settings
 ) -> None:
+    # Their names are of this try: a ring has each name once.
+    before, after = token_keys.signing(settings.keys, "")[0], f"next-{clock.now_ms()}"
     old = shown(settings, "gw", Role.GATEWAY)
-    keys_turned(settings, "--new-token-key", "next")
+    keys_turned(settings, "--new-token-key", after)
     new = shown(settings, "gw", Role.GATEWAY)
     async with stub(shared.target) as intake_stub:
         # At once: who signs does not wait until a room has looked.
         first = await intake_stub.SubmitContact(ask("turned"), metadata=new)
         assert await intake_stub.SubmitContact(ask("turned"), metadata=old) == first
-        keys_turned(settings, "--take-away", "local")
+        keys_turned(settings, "--take-away", before)
         deadline = time.monotonic() + LOOK_S + 5
         while await outcome(intake_stub.SubmitContact(ask("turned"), metadata=old)) == first:
             assert time.monotonic() < deadline, "the old key's token is taken still"
