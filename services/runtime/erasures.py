@@ -56,6 +56,14 @@ class Erasures:
         """Returns when all is known that anybody had been told of before. Raises Away."""
         await self._following.current()
 
+    async def known(self) -> bool:
+        """Whether all is known now that anybody had been told of."""
+        try:
+            await self.current()
+        except Away:
+            return False
+        return True
+
     def take(self, record: Record) -> None:
         """Takes up a record of the list."""
         take(self.erased, record)

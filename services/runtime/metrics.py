@@ -171,6 +171,10 @@ KAFKA_SILENT = Gauge(
     "mawja_kafka_unanswered_seconds",
     "How long Kafka has not answered this process: nothing is decided or taken without it.",
 )
+ERASED_UNKNOWN = Gauge(
+    "mawja_erased_unknown_seconds",
+    "How long this process has not known all who were erased: it opens what it may not any more.",
+)
 REDIS_SILENT = Gauge(
     "mawja_redis_unanswered_seconds",
     "How long Redis has not answered this process: screens and intake's keys need it.",

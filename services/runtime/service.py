@@ -104,6 +104,8 @@ async def _run(room: str, settings: Settings, build: Build) -> int:
                 room, replica, settings, keyring, producer, client, server, verifier, erasures
             )
             service.tasks += [clocks.watch, erasures.follow]
+            erased_unknown = answering.Silence(metrics.ERASED_UNKNOWN)
+            service.tasks.append(lambda: answering.watch(erasures.known, erased_unknown))
             kafka_silence = answering.Silence(metrics.KAFKA_SILENT)
             service.tasks.append(lambda: answering.watch(producer.answers, kafka_silence))
             await parts.enter_async_context(service.closing)

@@ -2,6 +2,7 @@
 waits for them ends, and what they say afterwards is new."""
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -22,6 +23,8 @@ from typer.testing import CliRunner
 from services.local.parts import Parts
 from services.runtime import clock, ids, topics
 from services.runtime.config import Settings
+from services.runtime.erased import ErasedPersons
+from services.runtime.erasures import Erasures
 from services.runtime.identity import Role, issue
 from services.runtime.own import LogReader
 from services.runtime.privacy import Keyring
@@ -332,6 +335,17 @@ async def test_callbacks_end_also_when_the_owner_dies_between_the_erasure_and_th
     changes = [one.case_id for one in await logged(reader, settings, *cases)]
     assert sorted(changes) == sorted([first.case_id, second.case_id] * 2 + [stays.case_id])
     await reader.close()
+
+
+async def test_a_process_tells_whether_it_knows_all_who_were_erased(settings: Settings) -> None:
+    erasures = Erasures(settings, ErasedPersons(), "test-knows")
+    assert not await erasures.known()
+    following = asyncio.create_task(erasures.follow())
+    await until(erasures.known)
+    following.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await following
+    assert not await erasures.known()
 
 
 async def test_what_is_queued_for_them_is_not_sent(parts: Parts, settings: Settings) -> None:
