@@ -310,4 +310,4 @@ class Settings:
 
 
 # Read by `mawja` and services/local, not by a service.
-LOCAL_ONLY = frozenset({"MAWJA_HOME", "MAWJA_SMPP", "MAWJA_TOKEN"})
+LOCAL_ONLY = frozenset({"MAWJA_DRILLS", "MAWJA_HOME", "MAWJA_SMPP", "MAWJA_TOKEN"})

@@ -20,7 +20,7 @@ from tests.apiserver import steps
 from tests.apiserver.cluster import Cluster, Refused
 from tests.apiserver.definitions import all_of_them
 from tests.apiserver.programs import KUBERNETES, programs
-from tests.kubernetes import OVERLAYS, Resource, pod_of, rendered
+from tests.kubernetes import OVERLAYS, ROOT, Resource, pod_of, rendered
 from tests.peers.install import NotThere
 from tests.processes import until
 
@@ -109,13 +109,14 @@ class Taking:
     def type(self, home: Path) -> int:
         """Types the commands of the pages, in a folder with a key ring; how many there were."""
         self._ring(home)
+        (home / "deploy").symlink_to(ROOT / "deploy")
         # What a page rolls back was rolled out before.
         image = ("deployment/console", "console=mawja:0.0.9")
         self._cluster.kubectl("-n", self.namespace, "set", "image", *image)
         typed = 0
         for page, line in steps.pages():
             values = {"NAMESPACE": self.namespace, "ROOM": "dedup", "N": "3", "REDIS": "redis-0"}
-            values |= {"OLD": "prod", "NEW": "next"}
+            values |= {"OLD": "prod", "NEW": "next", "IMAGE": "mawja:0.0.9"}
             if "POD" in line:
                 values["POD"] = self._pod_of("dedup")
             said = self._cluster.shell(steps.filled(line, values), cwd=home)

@@ -105,6 +105,14 @@ class Local:
         """The gRPC target of a room."""
         return str(self._addresses["grpc"][room])
 
+    def shows(self, name: str) -> bool:
+        """Whether a replica shows its metrics."""
+        try:
+            with urllib.request.urlopen(self._addresses["metrics"][name], timeout=5):
+                return True
+        except OSError:
+            return False
+
     def pid(self, name: str) -> int:
         """The process of a part or a replica."""
         return int(self.said("pid", name))

@@ -24,6 +24,8 @@ ENDS = re.compile(r'kill -TERM "\$\(mawja pid ((\w+)-0)\)"')
 MUST_BE_0 = ("lost", "duplicate_cases", "duplicate_messages", "problems")
 _WAVE = ("drill", "play", "flash", "--size", "600", "--speed", "20", "--json")
 """A storm of half an hour in a minute and a half: it is under way for as long as the page takes."""
+_WITHOUT_GRPC = ("reports", "console")
+"""Rooms of which the local run tells no gRPC address: they serve when they show metrics."""
 _SERVES_S = 60.0
 _SETTLES_S = 240.0
 
@@ -66,7 +68,7 @@ def _wave(on: Local) -> "subprocess.Popen[str]":
 def _type(line: str, on: Local) -> None:
     ended = ENDS.fullmatch(line)
     if ended is None:
-        on.typed(line)
+        on.typed(line, {"KAFKA": on.kafka})
         return
     name, room = ended[1], ended[2]
     before = on.pid(name)
@@ -75,6 +77,8 @@ def _type(line: str, on: Local) -> None:
 
 
 def _serves(on: Local, room: str) -> bool:
+    if room in _WITHOUT_GRPC:
+        return on.shows(f"{room}-0")
     with grpc.insecure_channel(on.target(room)) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
