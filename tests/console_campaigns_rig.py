@@ -22,7 +22,7 @@ from services.runtime import ids, rpc
 from services.runtime.clock import now_ms
 from services.runtime.errors import Forbidden, Invalid, NotFound, Violation
 from services.runtime.identity import Role
-from tests.console_rig import CSRF, Desk, desk
+from tests.console_rig import FORM_CSRF, Desk, desk
 
 LIST, OTHER_LIST = ids.derive("audience", "one"), ids.derive("audience", "two")
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
@@ -261,7 +261,7 @@ class Browser:
         self, path: str, data: dict[str, Any] | None = None, files: Any = None
     ) -> httpx.Response:
         """A form of one of our pages."""
-        sent = {"csrf": CSRF, "request_id": "r1", **(data or {})}
+        sent = {"csrf": FORM_CSRF, "request_id": "r1", **(data or {})}
         headers = await self.headers()
         return await self._on.client.post(path, data=sent, files=files, headers=headers)
 

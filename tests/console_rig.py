@@ -22,6 +22,7 @@ from mawja.audit.v1 import service_pb2_grpc
 
 from services.console.app import build
 from services.console.calls import Calls, issuer
+from services.console.masking import masked
 from services.console.sessions import Session, Sessions
 from services.console.settings import ROOMS, Settings
 from services.console.signing import Failed
@@ -31,6 +32,7 @@ from services.runtime.errors import Away
 from services.runtime.identity import STAFF, Role, Verifier, create_token_key
 
 CSRF = "the-token-of-this-session"
+FORM_CSRF = masked(CSRF)
 Adds = Callable[[grpc.aio.Server], None]
 
 
@@ -184,7 +186,7 @@ class Desk:
         path: str,
         role: Role | None = None,
         lang: str = "en",
-        csrf: str | None = CSRF,
+        csrf: str | None = FORM_CSRF,
         files: Any = None,
         **form: Any,
     ) -> httpx.Response:

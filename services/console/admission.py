@@ -10,6 +10,7 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 
 from services.console import rights
+from services.console.masking import unmasked
 from services.console.who import NotAllowed, SignIn, person_of
 
 _READS = frozenset({"GET", "HEAD"})
@@ -54,7 +55,7 @@ def check_form(request: Request, said: str) -> None:
     if person is None:
         raise SignIn
     known = request.headers.get("x-csrf-token", "") or said
-    if not hmac.compare_digest(known.encode(), person.csrf.encode()):
+    if not hmac.compare_digest(unmasked(known).encode(), person.csrf.encode()):
         raise Forged
 
 

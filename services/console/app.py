@@ -19,6 +19,7 @@ from services.console.sessions import Sessions
 from services.console.settings import Settings
 from services.console.signing import Cookies, Local
 from services.console.static import Static
+from services.console.streams import SIGNED_OUT
 from services.console.who import NotAllowed, SignIn
 from services.runtime import log
 from services.runtime.errors import Away, MawjaError
@@ -95,6 +96,8 @@ def _answers(app: FastAPI) -> None:
     async def sign_in(request: Request, _: Exception) -> Response:
         if request.headers.get("hx-request"):
             return Response(status_code=401, headers={"hx-redirect": "/sign-in"})
+        if "text/event-stream" in request.headers.get("accept", ""):
+            return Response(SIGNED_OUT, media_type="text/event-stream")
         if request.method not in {"GET", "HEAD"}:
             return RedirectResponse("/sign-in", 303)
         request.state.next = request.url.path

@@ -11,6 +11,7 @@ true: so a page that no longer hears it knows that it is old, whatever the reaso
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -88,6 +89,7 @@ class Feed(Generic[T]):
         self._slowest_s = slowest_s
         self._boards: dict[str, _Board] = {}
         self._turn = 0
+        self._name = secrets.token_hex(4)
         self._changed = asyncio.Event()
         self._fresh = False
         self._task: asyncio.Task[None] | None = None
@@ -116,8 +118,22 @@ class Feed(Generic[T]):
         """What a page shows before any event has come; empty before there is a state."""
         return {} if self.latest is None else self._render(self.latest, language)
 
-    async def stream(self, language: str) -> AsyncIterator[bytes]:
-        """The events of one viewer, until they leave, at most 2 minutes."""
+    def shown(self, language: str) -> tuple[Parts, str]:
+        """`parts` of now, and what `stream` is told for not sending them again."""
+        board = self._boards.setdefault(language, _Board())
+        parts = self.parts(language)
+        board.put(self._turn, {name: event(name, html) for name, html in parts.items()})
+        return parts, f"{self._name}-{self._turn}"
+
+    def _seen(self, mark: str) -> int:
+        """The turn of a mark; before all where it is another process's, or of nobody's."""
+        name, _, turn = mark.partition("-")
+        known = name == self._name and turn.isascii() and turn.isdigit() and len(turn) < 16
+        return int(turn) if known else -1
+
+    async def stream(self, language: str, seen: str = "") -> AsyncIterator[bytes]:
+        """The events of one viewer, until they leave, at most 2 minutes. `seen`: of `shown`, where
+        their page came from there."""
         self._start()
         board = self._boards.setdefault(language, _Board())
         board.viewers += 1
@@ -125,12 +141,12 @@ class Feed(Generic[T]):
         try:
             if self.latest is not None:
                 board.put(self._turn, self._bytes(language))
-            seen = self._turn
-            yield b"retry: 1000\n\n" + self._at() + board.since(-1)
+            turn = self._turn
+            yield b"retry: 1000\n\n" + self._at() + board.since(self._seen(seen))
             while not self._ended and monotonic_s() < until_s:
-                if self._turn == seen:
+                if self._turn == turn:
                     await self._changed.wait()
-                told, seen = board.since(seen), self._turn
+                told, turn = board.since(turn), self._turn
                 yield told or self._at()
         finally:
             board.viewers -= 1

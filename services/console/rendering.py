@@ -5,6 +5,7 @@ one, Arabic-Indic for the other). A wall screen beside a switchboard that shows 
 at a glance, and case numbers are told by telephone: LOCALES decides it, here and nowhere else.
 """
 
+import gzip
 import unicodedata
 import uuid
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from services.console import rights, words
+from services.console.masking import masked
 from services.console.static import Static
 from services.console.who import person_of
 from services.runtime.clock import Millis, now_ms
@@ -111,7 +113,7 @@ class Pages:
             .render(
                 request=request,
                 person=person,
-                csrf=person.csrf if person else getattr(request.state, "csrf", ""),
+                csrf=masked(person.csrf) if person else getattr(request.state, "csrf", ""),
                 may=lambda method, path: (
                     person is not None and rights.may(person.roles, method, path)
                 ),
@@ -128,6 +130,17 @@ def render(request: Request, template: str, status: int = 200, **context: Any) -
     `request_id()` and the filters above."""
     pages: Pages = request.app.state.pages
     return HTMLResponse(pages.page(request, template, **context), status)
+
+
+def packed(request: Request, page: Response) -> Response:
+    """`page`, compressed where the browser takes it. Only for pages that hold no secret but masked
+    ones, and nothing that a request can put there: other pages are not compressed (BREACH)."""
+    page.headers["vary"] = "accept-encoding"
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        page.body = gzip.compress(page.body, 6, mtime=0)
+        page.headers["content-encoding"] = "gzip"
+        page.headers["content-length"] = str(len(page.body))
+    return page
 
 
 def translate(request: Request) -> words.Words:

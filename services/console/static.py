@@ -1,6 +1,6 @@
 """The built files, held in memory: a name's address has the hash of what it holds, so a browser
-keeps it for good and never has an old one. Compressed once; pages are not, since they hold secrets
-beside what others wrote (BREACH)."""
+keeps it for good and never has an old one. Compressed once; of pages only the wave is
+(`rendering.packed`), since others hold secrets beside what a request brought (BREACH)."""
 
 import gzip
 import hashlib

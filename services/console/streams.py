@@ -11,6 +11,9 @@ from services.runtime import metrics
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import Away
 
+SIGNED_OUT = b"event: signed-out\ndata:\n\n"
+"""What a page that lives by a stream hears when its session is over: a redirection it would take
+for a broken network, and try again for ever."""
 LOOKS_S = 5.0
 """How often it is looked whether the session is still there."""
 
@@ -34,6 +37,7 @@ async def _while_signed_in(request: Request, stream: AsyncIterator[bytes]) -> As
                 looked_s = monotonic_s()
                 try:
                     if not await sessions.there(request.state.token):
+                        yield SIGNED_OUT
                         return
                 except Away:
                     # They were let in, and nobody can tell otherwise now; the next page will ask.

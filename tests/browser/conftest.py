@@ -31,6 +31,12 @@ LANGUAGES = ("ar", "en")
 _WIDE = {"width": 1280, "height": 800}
 
 
+def overflows(page: Page) -> bool:
+    """Whether a page is wider than its screen."""
+    wider = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    return bool(page.evaluate(wider))
+
+
 @dataclass(slots=True)
 class People:
     """Everybody who may sign in at the console of `system`. `url` has no slash at its end."""

@@ -4,7 +4,7 @@ import pytest
 
 from services.console import rights
 from services.runtime.identity import Role
-from tests.browser.conftest import LANGUAGES, People
+from tests.browser.conftest import LANGUAGES, People, overflows
 
 pytestmark = pytest.mark.browser
 
@@ -74,6 +74,10 @@ def test_every_page_is_for_everybody(people: People, lang: str, theme: str) -> N
         assert answer.status == 200, path
         assert on.locator("h1").count() == 1, path
         people.audit(on)
+        # On a telephone nothing stands beside the screen.
+        on.set_viewport_size({"width": 390, "height": 800})
+        assert not overflows(on), path
+        on.set_viewport_size({"width": 1280, "height": 800})
     page.close()
     admin.close()
 

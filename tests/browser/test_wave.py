@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from mawja.intake.v1 import service_pb2, service_pb2_grpc
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from services.local.system import CONSOLE, System, token
 from services.runtime import rpc
 from services.runtime.clock import now_ms
 from services.runtime.identity import Role
 from services.tools.bench.contacts import SOURCE, contacts
-from tests.browser.conftest import People
+from tests.browser.conftest import People, overflows
 
 pytestmark = pytest.mark.browser
 _LIVE_MS = 30_000
@@ -31,11 +31,6 @@ async def _came(system: System, count: int) -> None:
             one.event_ms = now_ms()
             request = service_pb2.SubmitContactRequest(contact=one)
             await stub.SubmitContact(request, metadata=bearer, timeout=20)
-
-
-def _overflows(page: Page) -> bool:
-    wider = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    return bool(page.evaluate(wider))
 
 
 def test_the_wave_moves_while_one_looks_also_on_a_wall_and_a_phone(people: People) -> None:
@@ -56,7 +51,7 @@ def test_the_wave_moves_while_one_looks_also_on_a_wall_and_a_phone(people: Peopl
     assert wall.locator("button, form, input").count() == 0
     expect(page.locator("#wave-chart canvas")).to_be_visible()
     page.set_viewport_size({"width": 390, "height": 800})
-    assert not _overflows(page)
+    assert not overflows(page)
     page.close()
     wall.close()
 
@@ -86,6 +81,19 @@ def test_a_page_says_that_it_is_old_and_recovers_by_itself(people: People) -> No
     )
     page.close()
     never.close()
+
+
+def test_whose_session_ended_is_led_to_the_door_and_not_told_of_a_lost_connection(
+    people: People,
+) -> None:
+    wall = people.page(Role.AUDITOR, device="leaving")
+    wall.goto(people.url + "/wall")
+    expect(wall.locator("section.health .good-text")).to_be_visible(timeout=_LIVE_MS)
+    other = people.page(Role.AUDITOR, device="leaving")
+    other.locator("form[action='/sign-out'] button").click()
+    expect(wall).to_have_url(people.url + "/sign-in?next=%2Fwall", timeout=_LIVE_MS)
+    wall.close()
+    other.close()
 
 
 @pytest.mark.parametrize("lang", ["ar", "en"])

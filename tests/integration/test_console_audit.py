@@ -15,6 +15,7 @@ from services.console import users
 from services.console.app import build
 from services.console.book import Book
 from services.console.calls import Calls, issuer
+from services.console.masking import masked
 from services.console.sessions import Sessions
 from services.console.settings import ROOMS
 from services.console.settings import Settings as ConsoleSettings
@@ -110,9 +111,10 @@ async def test_the_audit_tells_who_signed_in_who_failed_and_how_it_ended(
             assert await enters(strange, "fatima") == 403
             assert await enters(strange, TYPED, TYPED) == 403
             [of_sara] = await sessions.all("sara")
-            ended = await sara.post("/people/revoke", data={"sub": "omar", "csrf": of_sara.csrf})
+            form = {"csrf": masked(of_sara.csrf)}
+            ended = await sara.post("/people/revoke", data={"sub": "omar", **form})
             assert ended.headers["location"] == "/people?ended=1"
-            await sara.post("/sign-out", data={"csrf": of_sara.csrf})
+            await sara.post("/sign-out", data=form)
         await Sessions(redis, SECRET, 1, 3600).begin(
             sub="omar", name="Omar", roles=frozenset({Role.AGENT}), agency="", language="ar"
         )

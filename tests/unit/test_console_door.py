@@ -13,12 +13,13 @@ from fastapi.routing import APIRoute
 
 from services.console import door, rights, streams
 from services.console.calls import Refused
+from services.console.masking import masked
 from services.console.pages import AREAS
 from services.console.rendering import TEMPLATES
 from services.console.static import Static
 from services.runtime.errors import Violation
 from services.runtime.identity import STAFF, Role
-from tests.console_rig import CSRF, Desk, desk
+from tests.console_rig import CSRF, FORM_CSRF, Desk, desk
 
 ROUTES = sorted(
     (method, route.path)
@@ -78,7 +79,7 @@ async def test_no_form_is_taken_without_its_sessions_token(
 ) -> None:
     role = next(r for r in Role if r in rights.RIGHTS[method, path])
     at = _filled(path)
-    for csrf in (None, "", "x", CSRF + "x", "ت"):
+    for csrf in (None, "", "x", CSRF, FORM_CSRF + "x", masked(CSRF + "x"), "ت"):
         answer = await on.post(at, role, csrf=csrf)
         assert answer.status_code == 403, csrf
     token = await on.token(role)
@@ -89,7 +90,7 @@ async def test_no_form_is_taken_without_its_sessions_token(
         {"origin": "null"},
     ):
         answer = await on.client.post(
-            at, data={"csrf": CSRF}, headers={"cookie": f"mawja={token}", **headers}
+            at, data={"csrf": FORM_CSRF}, headers={"cookie": f"mawja={token}", **headers}
         )
         assert answer.status_code == 403, headers
     assert token in on.sessions.held
@@ -119,7 +120,7 @@ async def test_by_https_the_cookie_is_the_hosts_alone(tmp_path: Path) -> None:
         held = await running.client.get("/wave", headers={"cookie": f"__Host-mawja={token}"})
         assert held.status_code == 200
         left = await running.client.post(
-            "/sign-out", data={"csrf": CSRF}, headers={"cookie": f"__Host-mawja={token}"}
+            "/sign-out", data={"csrf": FORM_CSRF}, headers={"cookie": f"__Host-mawja={token}"}
         )
         cookie = left.headers["set-cookie"]
         assert cookie.startswith('__Host-mawja="";')
@@ -231,7 +232,14 @@ async def test_a_stream_ends_with_its_session(on: Desk, monkeypatch: pytest.Monk
         state=SimpleNamespace(token=token),
     )
     answer = streams.events(cast(Request, request), told())
-    assert [data async for data in answer.body_iterator] == [b"0", b"1", b"2"]
+    assert [data async for data in answer.body_iterator] == [b"0", b"1", b"2", streams.SIGNED_OUT]
+
+
+async def test_a_stream_of_nobody_says_so_and_is_no_redirection(on: Desk) -> None:
+    for path in ("/wave/live", "/outreach/callbacks/live"):
+        answer = await on.get(path, accept="text/event-stream")
+        assert (answer.status_code, answer.content) == (200, streams.SIGNED_OUT)
+        assert answer.headers["content-type"].startswith("text/event-stream")
 
 
 async def test_what_fails_tells_nothing_of_itself(

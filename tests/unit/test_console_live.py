@@ -82,6 +82,27 @@ async def test_who_is_slow_gets_the_newest_and_nothing_is_kept_for_them() -> Non
     await live.close()
 
 
+async def test_what_a_page_has_already_is_not_sent_again() -> None:
+    source = Source()
+    live = feed(source)
+    source.given.put_nowait(1)
+    await live.first(5)
+    parts, mark = live.shown("ar")
+    assert parts == {"count": "ar 1", "same": "ar always"}
+    stream = live.stream("ar", mark)
+    assert told(await anext(stream)) == {"at": "1790000000000"}
+    source.given.put_nowait(2)
+    assert "same" not in await heard(stream, "count", "ar 2")
+    # What changed since the page was made is sent to who comes late with its mark.
+    late = live.stream("ar", mark)
+    assert told(await anext(late)) == {"at": "1790000000000", "count": "ar 2"}
+    # Another process's mark, and what is none, say nothing of this one.
+    for wrong in ("", "-", "another-1", f"{mark}9999999999999999", f"{mark}x", "-1"):
+        stranger = live.stream("ar", wrong)
+        assert told(await anext(stranger)).keys() == {"at", "count", "same"}
+    await live.close()
+
+
 async def test_a_source_that_fails_is_begun_again_and_says_nothing_of_time_meanwhile() -> None:
     source = Source()
     live = feed(source)

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
 from services.console.live import Feed, Feeds
-from services.console.rendering import Pages, render
+from services.console.rendering import Pages, packed, render
 from services.console.settings import ROOMS
 from services.console.streams import events
 from services.console.wave import view
@@ -32,17 +32,19 @@ async def wall(request: Request, person: Signed, drill: bool = False) -> Respons
 
 
 @router.get("/wave/live")
-async def live(request: Request, person: Signed, drill: bool = False) -> Response:
-    """The parts as they change, as server-sent events."""
+async def live(request: Request, person: Signed, drill: bool = False, seen: str = "") -> Response:
+    """The parts as they change, as server-sent events; `seen`: what the page has already."""
     feed = await _feeds(request.app).of(_scope(person, drill))
-    return events(request, feed.stream(_pages(request.app).language_of(request)))
+    return events(request, feed.stream(_pages(request.app).language_of(request), seen))
 
 
 async def _page(request: Request, person: Person, template: str, drill: bool) -> Response:
     feed = await _feeds(request.app).of(_scope(person, drill))
     await feed.first(_FIRST_S)
-    parts = feed.parts(_pages(request.app).language_of(request))
-    return render(request, template, drill=drill, parts=parts, zone=request.app.state.settings.zone)
+    parts, seen = feed.shown(_pages(request.app).language_of(request))
+    zone = request.app.state.settings.zone
+    page = render(request, template, drill=drill, parts=parts, seen=seen, zone=zone)
+    return packed(request, page)
 
 
 def _scope(person: Person, drill: bool) -> Scope:

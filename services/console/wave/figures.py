@@ -113,7 +113,7 @@ class Point:
 
 def rate(picture: Picture) -> Rate:
     """How much comes in now."""
-    level = picture.minutes.get(last_window(picture.at_ms))
+    level = picture.minutes.get(last_window(picture.counted_ms))
     counts = level.counts if level is not None else Counts()
     usual, days = usually(picture)
     return Rate(counts.contacts, counts.cases, counts.offered, usual, days)
@@ -121,7 +121,7 @@ def rate(picture: Picture) -> Rate:
 
 def usually(picture: Picture) -> tuple[float | None, int]:
     """Contacts a minute that are usual now, and from how many days; see the module."""
-    begin = picture.at_ms - HOUR_MS // 2
+    begin = picture.counted_ms - HOUR_MS // 2
     begin -= begin % (5 * MINUTE_MS)
     by_start = {level.start_ms: level.counts.contacts for level in picture.hours}
     held = [by_start.get(begin - day * DAY_MS, 0) for day in range(1, 8)]
@@ -133,7 +133,7 @@ def usually(picture: Picture) -> tuple[float | None, int]:
     ]
     if days:
         return sum(days) / len(days) / (HOUR_MS / MINUTE_MS), len(days)
-    until = picture.at_ms - _RECENT_MS
+    until = picture.counted_ms - _RECENT_MS
     early = [
         level for start, level in picture.minutes.items() if not start % MINUTE_MS and start < until
     ]
@@ -155,7 +155,7 @@ def _anything(by_start: Mapping[int, int], begin_ms: int) -> bool:
 
 def chart(picture: Picture) -> list[Point]:
     """The whole minutes of the last two hours, from the first in which anybody came."""
-    end = picture.at_ms - 3_000
+    end = picture.counted_ms - 3_000
     end -= end % MINUTE_MS
     known = [start for start in picture.minutes if not start % MINUTE_MS and start < end]
     begin = max(min(known, default=end - 15 * MINUTE_MS), end - CHART_MS)

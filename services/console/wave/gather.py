@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mawja.dedup.v1 import service_pb2 as dedup
+from mawja.outreach.v1 import playbooks_pb2, proposals_pb2
 from mawja.wave.v1 import contracts_pb2 as contracts
 from mawja.wave.v1 import service_pb2 as wave
 from mawja.wave.v1.events_pb2 import Dimension, Level
@@ -35,6 +36,7 @@ _SELDOM_MS = 5 * MINUTE_MS
 _INCIDENTS_MS = 3_000
 _HEALTH_MS = 5_000
 _INCIDENTS = 200
+_PROPOSALS = 200
 _TIMEOUT_S = 3.0
 _SUBJECTS = (
     Dimension.DIMENSION_LINE,
@@ -78,6 +80,8 @@ class Reader:
             ("catalogue", _SELDOM_MS, self._catalogue),
             ("incidents", _INCIDENTS_MS, self._incidents),
             ("health", _HEALTH_MS, self._health),
+            ("in_danger", _HEALTH_MS, self._in_danger),
+            ("to_decide", _HEALTH_MS, self._to_decide),
         ):
             if at - self._read_ms.get(name, 0) >= every_ms:
                 asked[name] = question(at)
@@ -96,7 +100,8 @@ class Reader:
         if refused is not None and not missing.isdisjoint({"minutes", "quarter"}):
             # Without its figures it would be a page of zeros that nobody counted.
             health = self._held.get("health", {})
-            if not health or health.get("wave") is Health.SERVING:
+            never = not {"minutes", "quarter"} <= self._read_ms.keys()
+            if never or not health or health.get("wave") is Health.SERVING:
                 raise refused
         return self._picture(at, frozenset(missing))
 
@@ -106,6 +111,7 @@ class Reader:
         queues = held.get("queues")
         return Picture(
             at_ms=at,
+            counted_ms=min(self._read_ms["minutes"], self._read_ms["quarter"]),
             scope=self.scope,
             minutes=dict(self._minutes),
             hours=held.get("hours", ()),
@@ -115,6 +121,8 @@ class Reader:
             queues=queues.queues if queues is not None else (),
             standings=queues.standings if queues is not None else (),
             incidents=held.get("incidents", ()),
+            in_danger=held.get("in_danger", 0),
+            to_decide=held.get("to_decide", 0),
             catalogue=held.get("catalogue", dedup.GetCatalogueResponse()),
             health=held.get("health", {}),
             missing=missing,
@@ -200,6 +208,18 @@ class Reader:
             self.calls.dedup.GetCatalogue, dedup.GetCatalogueRequest()
         )
         return answer
+
+    async def _in_danger(self, at: int) -> int:
+        request = playbooks_pb2.ListHandOversRequest(agency=self.scope.agency)
+        answer = await self._ask(self.calls.playbooks.ListHandOvers, request)
+        return sum(one.drill == self.scope.drill for one in answer.hand_overs)
+
+    async def _to_decide(self, at: int) -> int:
+        request = proposals_pb2.ListProposalsRequest(
+            state=proposals_pb2.PROPOSAL_STATE_OPEN, page_size=_PROPOSALS
+        )
+        answer = await self._ask(self.calls.outreach.ListProposals, request)
+        return sum(one.drill == self.scope.drill for one in answer.proposals)
 
     async def _health(self, at: int) -> dict[str, Health]:
         found = await asyncio.gather(*(self.calls.serving(room) for room in self.rooms))

@@ -41,6 +41,8 @@ class Picture:
 
     at_ms: int
     scope: Scope
+    counted_ms: int
+    """When `minutes` and `quarter` were read last (Unix ms): what is counted is as of then."""
     minutes: Mapping[int, Level] = field(default_factory=dict)
     """Windows of 60 s by their start, a new one every 10 s."""
     hours: Sequence[Level] = ()
@@ -53,6 +55,10 @@ class Picture:
     queues: Sequence[QueueState] = ()
     standings: Sequence[Standing] = ()
     incidents: Sequence[ShownIncident] = ()
+    in_danger: int = 0
+    """Cases with a life in danger that were handed over and that nobody has confirmed."""
+    to_decide: int = 0
+    """Proposals of campaigns that wait for somebody to accept or decline them."""
     catalogue: GetCatalogueResponse = field(default_factory=GetCatalogueResponse)
     health: Mapping[str, Health] = field(default_factory=dict)
     """By room."""

@@ -42,6 +42,7 @@ class Incident:
     """An event that many people reach out about, or a question that many ask. `growth`: how many
     times as many came in the last 10 minutes as in the 10 before, 0 when none came then."""
 
+    id: str
     title: str
     place: str
     agency: str
@@ -109,6 +110,10 @@ def context(picture: Picture, language: str, say: Say) -> dict[str, Any]:
     whole = figures.whole(picture)
     return {
         "at_ms": picture.at_ms,
+        "counted_ms": picture.counted_ms,
+        "in_danger": picture.in_danger,
+        "to_decide": picture.to_decide,
+        "drill": picture.scope.drill,
         "own": picture.scope.agency,
         "missing": picture.missing,
         "rate": figures.rate(picture),
@@ -167,6 +172,7 @@ def _incidents(picture: Picture, names: Catalogue) -> list[Incident]:
 def _incident(one: ShownIncident, names: Catalogue) -> Incident:
     incident = one.incident
     return Incident(
+        id=incident.incident_id,
         title=names.topic(incident.topic),
         place=names.place(incident.places[0].value) if incident.places else "",
         agency=names.agency(incident.agency),

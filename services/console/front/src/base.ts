@@ -89,6 +89,10 @@ function tell(): void {
 
 document.addEventListener("htmx:sseBeforeMessage", (event) => {
   const message = (event as CustomEvent).detail;
+  if (message.type === "signed-out") {
+    event.preventDefault();
+    location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+  }
   if (message.type !== "at") return;
   heardAt = performance.now();
   serverMs = Number(message.data);
