@@ -28,6 +28,7 @@ _BY_SITE = {
     "mawja-months",
     "mawja-redis",
     "mawja-tokens",
+    "mawja-webhooks",
     *(f"tls-{name}" for name in ("console", "reports", *ROOMS)),
 }
 _NAMES = {overlay.name for overlay in OVERLAYS.iterdir()}
@@ -130,6 +131,32 @@ def test_what_is_named_exists(overlay: Path) -> None:
     for topic, held in of(overlay, "KafkaTopic").items():
         assert topic in BY_NAME
         assert held["spec"]["replicas"] == 3
+
+
+def test_keda_finds_kafka_from_the_namespace_that_it_is_in(overlay: Path) -> None:
+    for name, held in of(overlay, "ScaledObject").items():
+        (namespace,) = of(overlay, "Namespace")
+        for trigger in held["spec"]["triggers"]:
+            if trigger["type"] == "kafka":
+                asked = trigger["metadata"]["bootstrapServers"]
+                assert asked == f"mawja-kafka-bootstrap.{namespace}.svc:9093", name
+
+
+def test_what_kafkas_operator_makes_is_restricted_too(overlay: Path) -> None:
+    templates = [held["spec"]["template"] for held in of(overlay, "KafkaNodePool").values()]
+    templates += [
+        held["spec"]["entityOperator"]["template"] for held in of(overlay, "Kafka").values()
+    ]
+    for template in templates:
+        made = dict(template)
+        pod = made.pop("pod")["securityContext"]
+        assert pod["runAsNonRoot"] is True
+        assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert len(made) == 2
+        for container in made.values():
+            alone = container["securityContext"]
+            assert alone["allowPrivilegeEscalation"] is False
+            assert alone["capabilities"] == {"drop": ["ALL"]}
 
 
 def test_services_lead_to_ports_that_are_there(overlay: Path) -> None:

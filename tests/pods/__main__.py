@@ -76,7 +76,10 @@ def main() -> int:
     console().print(scorecard.render(report))
     if asked.record:
         RECORD.write_text(json.dumps(recorder.seen, indent=2) + "\n", "utf-8")
-    return 0 if ended_well(report) and whole and serve else 1
+    as_recorded = asked.record or recorder.seen == json.loads(RECORD.read_text("utf-8"))
+    if not as_recorded:
+        sys.stderr.write(f"other connections were made than {RECORD.name} holds\n")
+    return 0 if ended_well(report) and whole and serve and as_recorded else 1
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ if [ "$1" = server ]; then
         echo "dir /tmp"
         echo 'save ""'
         echo "appendonly no"
+        # A copy of all of it goes to memory, not to the small disk.
+        echo "repl-diskless-load on-empty-db"
         echo "maxmemory 1gb"
         # A view that lost a key unnoticed would answer wrong: a full one says so.
         echo "maxmemory-policy noeviction"
