@@ -14,6 +14,8 @@ NOT_HERE = {
     "kubectl apply -f deploy/k8s/overlays/production/namespace.yaml": "done before",
     "kubectl -n NAMESPACE get certificate,kafkauser": "the one is cert-manager's, which "
     "is not here",
+    "kubectl -n NAMESPACE exec -it deployment/operator -- python -m services.tools ledger": "no "
+    "node is here that could start it",
     "kubectl -n NAMESPACE get pods -l strimzi.io/kind=Kafka": "Strimzi makes them",
 }
 """What is not typed, and why."""

@@ -7,6 +7,7 @@ import yaml
 
 from tests.kubernetes import BASE, COMPONENTS, PORTS, ROOT, Resource, resources
 
+_OURS = (*PORTS, "console", "operator", "redis")
 PARTS = {"kafka": {9092, 9093}, "redis": {6379}, "carrier": {443, 2775, 3550}}
 
 
@@ -79,17 +80,17 @@ def test_everything_starts_from_nothing_allowed() -> None:
 def test_who_is_let_in_is_let_out_over_there() -> None:
     """Each way between our own pods is open at both of its ends."""
     inward: set[tuple[str, str, int]] = set()
-    for name in (*PORTS, "console", "redis"):
+    for name in _OURS:
         for rule in policies()[name].get("ingress", []):
             for peer in rule["from"]:
                 ports = [port["port"] for port in rule["ports"]]
                 inward |= {(source, name, port) for source in names(peer) for port in ports}
     outward = {
         (name, target, port)
-        for name in (*PORTS, "console", "redis")
+        for name in _OURS
         for target, ports in leads_to(name).items()
         for port in ports
-        if target in {*PORTS, "console", "redis"}
+        if target in _OURS
     }
     # A rule names all rooms and all their ports; at the other end only a room's own is open.
     open_there = {
@@ -120,4 +121,15 @@ def test_kafka_lets_the_rooms_in_and_nobody_else() -> None:
     (kafka,) = [one for one in held if one["kind"] == "Kafka"]
     (listener,) = kafka["spec"]["kafka"]["listeners"]
     rooms = set().union(*(names(peer) for peer in listener["networkPolicyPeers"]))
-    assert rooms == {room for room, seen in recorded().items() if "kafka" in seen}
+    assert rooms == {room for room, seen in recorded().items() if "kafka" in seen} | {"operator"}
+
+
+def test_who_types_commands_may_go_where_they_lead() -> None:
+    """`mawja` asks every room, reads and writes Kafka, and empties Redis."""
+    ports = set(PORTS.values())
+    assert leads_to("operator") == {
+        **dict.fromkeys(PORTS, ports),
+        "kafka": {9092, 9093},
+        "redis": {6379},
+    }
+    assert "ingress" not in policies()["operator"]

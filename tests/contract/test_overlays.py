@@ -29,7 +29,7 @@ _BY_SITE = {
     "mawja-redis",
     "mawja-tokens",
     "mawja-webhooks",
-    *(f"tls-{name}" for name in ("console", "reports", *ROOMS)),
+    *(f"tls-{name}" for name in ("console", "operator", "reports", *ROOMS)),
 }
 _NAMES = {overlay.name for overlay in OVERLAYS.iterdir()}
 

@@ -127,6 +127,7 @@ class Pods(System):
             "mawja-keys": [keys / "person.key"],
             "mawja-months": list((keys / "months").iterdir()),
             "mawja-tokens": list((keys / "tokens").glob("*.public.pem")),
+            "mawja-webhooks": list((keys / "webhooks").glob("*.secret")),
             "mawja-console-tokens": list((keys / "tokens").iterdir()),
             "mawja-carriers": [home / "carriers.yaml", home / "local.password"],
             "mawja-console": [home / "users.yaml"],
