@@ -26,7 +26,7 @@ from tests.browser.conftest import LANGUAGES, People, whole
 from tests.campaigns_rig import MAKER, OTHER, Office, listed, plan, started
 
 LOCALES = {"ar": "ar-QA", "en": "en-GB"}
-WIDTH = 1280
+WIDTH, TELEPHONE = 1280, 390
 FOLDER = Path(__file__).parents[2] / "docs/console"
 PAGES = (
     "/wave?drill=1",
@@ -41,10 +41,13 @@ PAGES = (
     "/outreach/announcements",
     "/cases",
     "/cases/incidents",
-    "/report",
+    "/report?drill=1",
     "/report/surge",
     "/people",
+    "/nowhere",
 )
+OF_ADMINISTRATORS = ("/people",)
+ON_A_TELEPHONE = ("/wave?drill=1", "/outreach/callbacks?work=drill", "/cases", "/campaigns")
 FIRST_OF = {
     "campaigns": ("campaigns-one", r"/campaigns/[0-9a-f-]{36}"),
     "outreach-proposals": ("outreach-proposals-one", r"/outreach/proposals/[0-9a-f-]{36}"),
@@ -84,10 +87,15 @@ def acted(people: People) -> Iterator[None]:
             drill.send_signal(signal.SIGINT)
 
 
+def named(path: str) -> str:
+    """What the picture of a page is called."""
+    return re.sub(r"\W+", "-", path.partition("?")[0].strip("/"))
+
+
 def shown(page: Page, url: str) -> Iterator[tuple[str, str]]:
     """The name of each picture, and the path of its page."""
     for path in PAGES:
-        name = re.sub(r"\W+", "-", path.partition("?")[0].strip("/"))
+        name = named(path)
         yield name, path
         while name in FIRST_OF:
             name, form = FIRST_OF[name]
@@ -99,12 +107,13 @@ def shown(page: Page, url: str) -> Iterator[tuple[str, str]]:
             yield name, path
 
 
-def picture(page: Page, name: str, lang: str, theme: str) -> None:
-    """The whole of a page as a screen would show it that is high enough."""
+def picture(page: Page, name: str, lang: str, theme: str, width: int = WIDTH) -> None:
+    """The whole of a page as a screen of `width` would show it that is high enough."""
+    page.set_viewport_size({"width": width, "height": 800})
     # What is live has come by then, and every font.
     page.wait_for_timeout(1_500)
     height = page.evaluate("document.documentElement.scrollHeight")
-    page.set_viewport_size({"width": WIDTH, "height": max(800, height)})
+    page.set_viewport_size({"width": width, "height": max(800, height)})
     page.screenshot(path=FOLDER / f"{name}-{lang}-{theme}.png", full_page=True)
     page.set_viewport_size({"width": WIDTH, "height": 800})
     print(f"{name}-{lang}-{theme}.png", flush=True)
@@ -121,7 +130,7 @@ def barred(people: People, page: Page) -> bool:
 
 
 def main() -> None:
-    """Makes the pictures. It takes about eight minutes."""
+    """Makes the pictures. It takes about nine minutes."""
     wrong = 0
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home, whole(Path(home)) as people, acted(people):
@@ -131,7 +140,16 @@ def main() -> None:
                 page.goto(people.url + path)
                 picture(page, name, lang, theme)
                 wrong += barred(people, page)
+            for path in ON_A_TELEPHONE:
+                page.goto(people.url + path)
+                picture(page, f"{named(path)}-telephone", lang, theme, TELEPHONE)
             page.close()
+            admin = people.page(Role.ADMINISTRATOR, lang, theme, locale=LOCALES[lang])
+            for path in OF_ADMINISTRATORS:
+                admin.goto(people.url + path)
+                picture(admin, f"{named(path)}-administrator", lang, theme)
+                wrong += barred(people, admin)
+            admin.close()
             # Before anybody said which, it looks as the machine does.
             nobody = people.context(locale=LOCALES[lang], color_scheme=theme).new_page()
             people.at_the_door(nobody, lang)
