@@ -83,6 +83,13 @@ def test_images_are_fixed_and_no_secret_is_in_the_files(overlay: Path) -> None:
     for name, pod in pods(overlay):
         for container in pod["containers"]:
             assert re.search(r":\d[\w.-]+$", container["image"]), f"{name}: {container['image']}"
+    ours = {
+        container["image"]
+        for _, pod in pods(overlay)
+        for container in pod["containers"]
+        if container["image"].startswith("mawja")
+    }
+    assert len(ours) == 1, "all of a release"
     assert not of(overlay, "Secret")
 
 
