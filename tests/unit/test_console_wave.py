@@ -90,6 +90,13 @@ def test_without_earlier_days_the_last_two_hours_are_usual_and_a_first_minute_is
     assert figures.rate(Picture(NOW, Scope(), NOW, minutes=few)).times is None
 
 
+def test_a_surge_of_most_of_an_hour_is_not_what_is_usual() -> None:
+    began = NOW - 50 * MINUTE_MS
+    held = minutes(lambda at: 300 if at > began else 20)
+    usual, _ = figures.usually(Picture(NOW, Scope(), NOW, minutes=held))
+    assert usual == 20
+
+
 def test_the_chart_has_every_whole_minute_and_zeros_where_nobody_came() -> None:
     held = minutes(lambda at: 3 if at % (2 * MINUTE_MS) == 0 else 0, back=40)
     points = figures.chart(Picture(NOW, Scope(), NOW, minutes=held))
@@ -189,6 +196,8 @@ class Queues(contracts_pb2_grpc.ContractServiceServicer):
 
 
 class Cases(dedup_grpc.DedupServiceServicer):
+    crowded = False
+
     async def ListIncidents(self, request: dedup.ListIncidentsRequest, context: Any) -> Any:
         incident = incidents_pb2.Incident(
             incident_id="an-incident",
@@ -199,6 +208,10 @@ class Cases(dedup_grpc.DedupServiceServicer):
             recent=4,
             last_ms=now_ms(),
         )
+        if self.crowded and not request.page_token:
+            drills = [incidents_pb2.Incident(drill=True, last_ms=now_ms()) for _ in range(200)]
+            shown = [dedup.ShownIncident(incident=one) for one in drills]
+            return dedup.ListIncidentsResponse(incidents=shown, next_page_token="2")
         return dedup.ListIncidentsResponse(incidents=[dedup.ShownIncident(incident=incident)])
 
     async def GetCatalogue(self, request: dedup.GetCatalogueRequest, context: Any) -> Any:
@@ -292,7 +305,9 @@ async def test_when_the_wave_is_gone_its_figures_stand_still_and_say_since_when(
     reader = Reader(cast(Calls, rooms), Scope(), ("wave",), clock=lambda: at)
     caller = rpc.CALLER.set(Caller("console", frozenset({Role.AUDITOR}), "", 0))
     try:
+        rooms.dedup.crowded = True
         before = await reader.read()
+        assert [one.incident.incident_id for one in before.incidents] == ["an-incident"]
         assert (before.counted_ms, before.in_danger, before.to_decide) == (began, 2, 1)
         rooms.wave.away, rooms.serves = True, False
         at += 10 * MINUTE_MS

@@ -1,10 +1,11 @@
 """The figures of the wave page: sums and shares of what the rooms say, no decision. Pure.
 
 What is usual is the mean of the same hour on those of the last seven days on which anybody reached
-the centre, or, where no such day is known, of the last two hours without the last ten minutes: the
-room `wave` has its own measure for bursts, of cases, which is shown with each burst.
+the centre, or, where no such day is known, the median minute of the last two hours without the
+last ten: the room `wave` has its own measure for bursts, of cases, which is shown with each burst.
 """
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -142,7 +143,10 @@ def usually(picture: Picture) -> tuple[float | None, int]:
     span_ms = until - min(level.start_ms for level in early)
     if span_ms < _LEAST_USUAL_MS:
         return None, 0
-    return sum(level.counts.contacts for level in early) / (span_ms / MINUTE_MS), 0
+    # The middle, not the mean: a surge of less than an hour must not become what is usual.
+    counted = sorted(level.counts.contacts for level in early)
+    nobody = max(0, span_ms // MINUTE_MS - len(counted))
+    return float(statistics.median([0] * nobody + counted)), 0
 
 
 def _anything(by_start: Mapping[int, int], begin_ms: int) -> bool:

@@ -36,6 +36,7 @@ _SELDOM_MS = 5 * MINUTE_MS
 _INCIDENTS_MS = 3_000
 _HEALTH_MS = 5_000
 _INCIDENTS = 200
+_PAGES = 5
 _PROPOSALS = 200
 _TIMEOUT_S = 3.0
 _SUBJECTS = (
@@ -198,10 +199,17 @@ class Reader:
 
     async def _incidents(self, at: int) -> list[dedup.ShownIncident]:
         request = dedup.ListIncidentsRequest(agency=self.scope.agency, page_size=_INCIDENTS)
-        answer: dedup.ListIncidentsResponse = await self._ask(
-            self.calls.dedup.ListIncidents, request
-        )
-        return [one for one in answer.incidents if one.incident.drill == self.scope.drill]
+        found: list[dedup.ShownIncident] = []
+        for _ in range(_PAGES):
+            answer: dedup.ListIncidentsResponse = await self._ask(
+                self.calls.dedup.ListIncidents, request
+            )
+            found += (one for one in answer.incidents if one.incident.drill == self.scope.drill)
+            request.page_token = answer.next_page_token
+            # A page that a drill fills must not hide what is real.
+            if found or not request.page_token:
+                break
+        return found
 
     async def _catalogue(self, at: int) -> dedup.GetCatalogueResponse:
         answer: dedup.GetCatalogueResponse = await self._ask(
