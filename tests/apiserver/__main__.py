@@ -71,7 +71,8 @@ class Taking:
     def pods(self) -> int:
         """How many pods were made: all that are asked for."""
         makers = [held for held in self._resources if pod_of(held) is not None]
-        wanted = {held["metadata"]["name"]: held["spec"].get("replicas", 1) for held in makers}
+        asked = {held["metadata"]["name"]: held["spec"].get("replicas", 1) for held in makers}
+        wanted = {name: count for name, count in asked.items() if count}
         found: dict[str, int] = {}
 
         def made() -> bool:
