@@ -20,7 +20,7 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from services.console import rights, words
+from services.console import refusals, rights, words
 from services.console.masking import masked
 from services.console.static import Static
 from services.console.who import person_of
@@ -73,6 +73,7 @@ class Pages:
             number=lambda n: number(n, lang),
             percent=lambda share, digits=0: percent(share, lang, digits),
             isolate=isolate,
+            refusal=lambda sentence: refusals.told(sentence, said.gettext),
             mask=mask,
         )
         environment.globals.update(
