@@ -1,7 +1,7 @@
 """Why a room did not do it, in the language of who reads it.
 
-Rooms speak English sentences: some always the same, which the catalogue holds as they are,
-some with a name or number in them, which a pattern finds. What nobody knows is shown as it came. A test
+Rooms speak English sentences: some always the same, which the catalogue holds as they are, some
+with a name or number in them, which a pattern finds. What nobody knows is shown as it came. A test
 collects what the rooms of cases, outreach and intake say, and demands that it is known here.
 """
 
