@@ -66,7 +66,13 @@ class Rooms(
         self.fails: Exception | None = None
         self.case = case_of()
         self.notes = [
-            dedup.CaseNote(author="badr", noted_ms=now_ms() - 3 * MIN, text=f"called {HOSTILE}")
+            dedup.CaseNote(author="badr", noted_ms=now_ms() - 3 * MIN, text=f"called {HOSTILE}"),
+            dedup.CaseNote(
+                author="omar",
+                noted_ms=now_ms() - 2 * MIN,
+                text="it is dark again",
+                about=cases.CASE_CHANGE_REOPENED,
+            ),
         ]
         self.mine: outreach.Callback | None = None
         self.due = [callback()]

@@ -76,6 +76,7 @@ def story(
 
 def _noted(note: CaseNote) -> Step:
     kinds = {
+        dedup.CASE_CHANGE_REOPENED: "reopened",
         dedup.CASE_CHANGE_MERGED: "merged",
         dedup.CASE_CHANGE_SPLIT: "split",
         dedup.CASE_CHANGE_REFUSED: "taken-back",

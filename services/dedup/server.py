@@ -327,7 +327,7 @@ class DedupServicer(service_pb2_grpc.DedupServiceServicer):
             author=note.author,
             noted_ms=note.noted_ms,
             text=text,
-            about=note.about,
+            about=events_pb2.CASE_CHANGE_REOPENED if note.reopens else note.about,
             other_number=note.other_number,
         )
 

@@ -85,7 +85,10 @@ async def test_staff_see_cases_and_change_them(settings: Settings, tmp_path: Pat
             )
             assert reopened.case.state == events_pb2.CASE_STATE_OPEN
             got = await stub.GetCase(service_pb2.GetCaseRequest(case=case_id), metadata=token)
-            assert [note.text for note in got.notes] == ["اتصلت به", "again"]
+            assert [(note.text, note.about) for note in got.notes] == [
+                ("اتصلت به", events_pb2.CASE_CHANGE_UNSPECIFIED),
+                ("again", events_pb2.CASE_CHANGE_REOPENED),
+            ]
 
         async with calling(target, settings, Role.LIAISON, agency="interior") as (stub, token):
             with pytest.raises(grpc.aio.AioRpcError) as refused:

@@ -280,6 +280,7 @@ async def test_what_is_neither_is_not_looked_for(both: tuple[Desk, Rooms], typed
 async def test_the_story_goes_across_ways_and_says_why(both: tuple[Desk, Rooms]) -> None:
     on, _ = both
     page = (await on.get(f"/cases/{MW}", Role.AGENT)).text
+    assert "Opened again" in page
     assert "+971•••••56" in page
     assert "same number, same topic, 4 min later" in page
     assert "95% sure" in page

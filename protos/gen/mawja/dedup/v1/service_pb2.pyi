@@ -39,7 +39,7 @@ class CaseNote(_message.Message):
     text: _builtins.str
     """The text."""
     about: _events_pb2.CaseChange.ValueType
-    """The change whose reason it says: MERGED or SPLIT. REFUSED, without a text: a merge that stood
+    """The change whose reason it says: REOPENED, MERGED or SPLIT. REFUSED, without a text: a merge that stood
     here was taken back, because the other case could not follow. Unspecified for any other note.
     """
     other_number: _builtins.str
