@@ -260,6 +260,10 @@ def test_a_campaign_from_a_list_to_its_recall(rig: Rig, desk: Desk) -> None:
     told = {one.destination for one in messages if one.text not in texts}
     assert corrected == told
     assert told < {digits(number) for number in people}
+    books = CliRunner().invoke(app, ["ledger", "--json", f"--home={desk.home}"])
+    account = json.loads(books.stdout)
+    assert (books.exit_code, account["good"], account["problems"]) == (0, True, [])
+    assert account["for_campaigns"] == sum(one["count"] for one in account["messages"].values()) > 0
 
 
 def plain(output: str) -> list[str]:
