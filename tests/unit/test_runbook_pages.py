@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from services.local.system import ROOMS
+from services.local.system import CONSOLE, REPORTS, ROOMS
 from tests.runbooks import faults, pages, shift, upgrade
 
 TEXT = """---
@@ -73,8 +73,8 @@ def test_what_nothing_has_printed_is_not_typed() -> None:
     assert shift.filled('kill -TERM "$ROOM"', {}) == 'kill -TERM "$ROOM"'
 
 
-def test_the_upgrade_ends_every_room_from_the_end_of_a_contacts_way_to_its_beginning() -> None:
+def test_the_upgrade_ends_who_only_reads_then_every_room_from_the_end_of_a_contacts_way() -> None:
     ended = [
         found[2] for line in pages.lines(upgrade.PAGE) if (found := upgrade.ENDS.fullmatch(line))
     ]
-    assert tuple(ended) == ROOMS
+    assert tuple(ended) == (REPORTS, CONSOLE, *ROOMS)
