@@ -39,6 +39,7 @@ from tests.faults.campaigning import CAMPAIGNS, campaign
 from tests.faults.damaging import Damaging
 from tests.faults.erasing import erase
 from tests.faults.lines import announce, route
+from tests.faults.parting import part
 from tests.faults.proposing import decline
 from tests.faults.revealing import reveal
 from tests.faults.stage import Stage
@@ -115,6 +116,7 @@ class Asking:
                 self._each(0.3, self._route),
                 self._each(0.5, self._announce),
                 self._each(1.0, self._decline),
+                self._each(1.0, self._part),
                 self._each(1.0, self.damaging.damage),
                 self._each(2.0, self._campaign),
             ):
@@ -354,6 +356,11 @@ class Asking:
         # What is declined is gone from the board, so only while it is waited for.
         if self._wanted("outreach.proposal-command"):
             await decline(self._on.system, self._answered, index)
+
+    async def _part(self, index: int) -> None:
+        # A case that was parted is never put back, so only while it is waited for.
+        if self._wanted("dedup.incident-command"):
+            await part(self._on.system, self._answered, index)
 
     async def _announce(self, index: int) -> None:
         until_ms = self._begun_ms + 3600_000

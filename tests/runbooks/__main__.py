@@ -22,7 +22,7 @@ import grpc
 
 from deploy.monitoring import generate
 from tests.processes import heed_interrupts
-from tests.runbooks import shift, upgrade
+from tests.runbooks import recover, shift, upgrade
 from tests.runbooks.faults import copied, inject
 from tests.runbooks.local import Local
 from tests.runbooks.pages import Page, pages
@@ -111,11 +111,14 @@ def main() -> None:
             failed += worked(on, folder / "desk")
     chosen = [page for page in pages() if not named or page.name in named]
     upgraded = not named or upgrade.PAGE in named
-    if chosen or upgraded:
+    lost = [page for page in recover.PAGES if not named or page in named]
+    if chosen or upgraded or lost:
         with up(folder / "faults") as on:
             if upgraded:
                 failed += not told(upgrade.PAGE, partial(upgrade.perform, on))
             failed += exercised(on, chosen)
+            for page in lost:
+                failed += not told(page, partial(recover.PAGES[page], on))
     print(f"{time.monotonic() - began:.0f} s; {failed} failed", flush=True)
     if failed:
         print(f"logs: {folder}")

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
 from services.local.system import token
 from services.runtime.identity import Role
 
@@ -24,6 +27,7 @@ contracts:
      from: 2026-01-01, until: 2100-01-01, capacity: 10, begin: 1, end: 0.5, hold: 1s, silence: 10s}
 """
 """An agency whose calls are its own, until its telephone system says nothing for 10 s."""
+_WITHOUT_GRPC = ("reports", "console")
 _UP_S = 180.0
 
 
@@ -105,13 +109,22 @@ class Local:
         """The gRPC target of a room."""
         return str(self._addresses["grpc"][room])
 
-    def shows(self, name: str) -> bool:
-        """Whether a replica shows its metrics."""
-        try:
-            with urllib.request.urlopen(self._addresses["metrics"][name], timeout=5):
-                return True
-        except OSError:
-            return False
+    def serves(self, room: str) -> bool:
+        """Whether a room says that it serves; one of which the local run tells no gRPC address:
+        whether it shows its metrics."""
+        if room in _WITHOUT_GRPC:
+            try:
+                with urllib.request.urlopen(self._addresses["metrics"][f"{room}-0"], timeout=5):
+                    return True
+            except OSError:
+                return False
+        with grpc.insecure_channel(self.target(room)) as channel:
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            try:
+                answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2)
+            except grpc.RpcError:
+                return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     def pid(self, name: str) -> int:
         """The process of a part or a replica."""

@@ -10,10 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
-
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.runbooks import pages
 from tests.runbooks.local import Local
@@ -24,8 +20,6 @@ ENDS = re.compile(r'kill -TERM "\$\(mawja pid ((\w+)-0)\)"')
 MUST_BE_0 = ("lost", "duplicate_cases", "duplicate_messages", "problems")
 _WAVE = ("drill", "play", "flash", "--size", "600", "--speed", "20", "--json")
 """A storm of half an hour in a minute and a half: it is under way for as long as the page takes."""
-_WITHOUT_GRPC = ("reports", "console")
-"""Rooms of which the local run tells no gRPC address: they serve when they show metrics."""
 _SERVES_S = 60.0
 _SETTLES_S = 240.0
 
@@ -73,19 +67,7 @@ def _type(line: str, on: Local) -> None:
     name, room = ended[1], ended[2]
     before = on.pid(name)
     on.typed(line)
-    _until(lambda: on.pid(name) != before and _serves(on, room), f"{name} serves again")
-
-
-def _serves(on: Local, room: str) -> bool:
-    if room in _WITHOUT_GRPC:
-        return on.shows(f"{room}-0")
-    with grpc.insecure_channel(on.target(room)) as channel:
-        stub: Any = health_pb2_grpc.HealthStub(channel)
-        try:
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2)
-        except grpc.RpcError:
-            return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+    _until(lambda: on.pid(name) != before and on.serves(room), f"{name} serves again")
 
 
 def _until(done: Callable[[], bool], what: str) -> None:
