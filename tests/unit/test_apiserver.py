@@ -75,7 +75,7 @@ def test_what_is_not_typed_stands_in_a_page(line: str) -> None:
 
 
 def test_every_name_of_a_command_is_known() -> None:
-    known = {"NAMESPACE", "ROOM", "N", "REDIS", "OLD", "NEW", "POD"}
+    known = {"NAMESPACE", "ROOM", "N", "REDIS", "OLD", "NEW", "POD", "IMAGE"}
     for page, line in steps.pages():
         left = steps.filled(line, dict.fromkeys(known, "x"))
         assert left == left.lower(), f"{page}: {line}"
