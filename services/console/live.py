@@ -41,6 +41,10 @@ def event(name: str, data: str) -> bytes:
     return "".join([f"event: {name}\n", *(f"data: {line}\n" for line in lines), "\n"]).encode()
 
 
+def _events(parts: Parts) -> dict[str, bytes]:
+    return {name: event(name, html) for name, html in parts.items()}
+
+
 @dataclass(slots=True)
 class _Board:
     """What viewers of one language see: each part's bytes, and since which turn."""
@@ -49,12 +53,16 @@ class _Board:
     parts: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     joined: dict[int, bytes] = field(default_factory=dict)
 
-    def put(self, turn: int, parts: Mapping[str, bytes]) -> None:
-        for name, data in parts.items():
-            held = self.parts.get(name)
-            if held is None or held[1] != data:
-                self.parts[name] = turn, data
+    def put(self, turn: int, parts: Mapping[str, bytes]) -> bool:
+        """Takes up what changed; whether anything did."""
+        changed = {
+            name: (turn, data)
+            for name, data in parts.items()
+            if name not in self.parts or self.parts[name][1] != data
+        }
+        self.parts |= changed
         self.joined.clear()
+        return bool(changed)
 
     def since(self, seen: int) -> bytes:
         """Everything that changed after the turn `seen`. Most viewers ask for the same."""
@@ -120,10 +128,15 @@ class Feed(Generic[T]):
 
     def shown(self, language: str) -> tuple[Parts, str]:
         """`parts` of now, and what `stream` is told for not sending them again."""
-        board = self._boards.setdefault(language, _Board())
         parts = self.parts(language)
-        board.put(self._turn, {name: event(name, html) for name, html in parts.items()})
+        self._publish(self._boards.setdefault(language, _Board()), parts)
         return parts, f"{self._name}-{self._turn}"
+
+    def _publish(self, board: _Board, parts: Parts) -> None:
+        """What somebody new is shown everybody sees: in a turn of its own, or who has seen this
+        turn would never hear of what changed since."""
+        if board.put(self._turn + 1, _events(parts)):
+            self._wake()
 
     def _seen(self, mark: str) -> int:
         """The turn of a mark; before all where it is another process's, or of nobody's."""
@@ -140,7 +153,7 @@ class Feed(Generic[T]):
         until_s = monotonic_s() + _LONGEST_S
         try:
             if self.latest is not None:
-                board.put(self._turn, self._bytes(language))
+                self._publish(board, self.parts(language))
             turn = self._turn
             yield b"retry: 1000\n\n" + self._at() + board.since(self._seen(seen))
             while not self._ended and monotonic_s() < until_s:
@@ -181,9 +194,6 @@ class Feed(Generic[T]):
             return b": away\n\n"
         return event("at", str(self._clock()))
 
-    def _bytes(self, language: str) -> dict[str, bytes]:
-        return {name: event(name, html) for name, html in self.parts(language).items()}
-
     async def _run(self) -> None:
         following = asyncio.create_task(self._follow())
         beat_s = 0.0
@@ -195,7 +205,7 @@ class Feed(Generic[T]):
                     at = self._at()
                     for language, board in self._boards.items():
                         if board.viewers:
-                            parts = self._bytes(language) if fresh else {}
+                            parts = _events(self.parts(language)) if fresh else {}
                             board.put(self._turn + 1, {"at": at, **parts})
                     self._wake()
                 await asyncio.sleep(self._every_s)

@@ -84,7 +84,7 @@ async def test_a_burst_without_a_common_word_is_one_incident_within_a_minute_and
                 lambda: stub.ListIncidents(listed, metadata=token),
                 lambda a: [i.incident.cases for i in a.incidents] == [WHOLE],
                 # What looks at meanings gives way to all else, tests beside this one too.
-                within_s=90,
+                within_s=60,
             )
             oldest.append(await asyncio.to_thread(backlog_s, killed))
         [ship] = answer.incidents

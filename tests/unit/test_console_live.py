@@ -82,6 +82,30 @@ async def test_who_is_slow_gets_the_newest_and_nothing_is_kept_for_them() -> Non
     await live.close()
 
 
+async def test_who_comes_new_hides_no_change_from_those_who_look() -> None:
+    source = Source()
+    # Nothing is published by time while this lasts.
+    live = Feed(source, source.render, every_s=60)
+    source.given.put_nowait(1)
+    await live.first(5)
+    looking, other = live.stream("ar"), live.stream("ar")
+    for stream in (looking, other):
+        await anext(stream)
+    for state in (2, 3):
+        source.given.put_nowait(state)
+        for _ in range(500):
+            if live.latest == state:
+                break
+            await asyncio.sleep(0.01)
+        if state == 2:
+            live.shown("ar")
+        else:
+            await anext(live.stream("ar"))
+        for stream in (looking, other):
+            await heard(stream, "count", f"ar {state}")
+    await live.close()
+
+
 async def test_what_a_page_has_already_is_not_sent_again() -> None:
     source = Source()
     live = feed(source)
