@@ -204,12 +204,14 @@ async def _resume(settings: Settings, caller: Caller, reason: str) -> None:
         for said in read(settings).values()
         if paused(said)
     ]
-    about = waiting[-1].restoration_id if waiting else ""
-    async with _noted(settings, "Restored/Resume", about, reason, caller) as producer:
-        may("restored resume", caller)
-        if not waiting:
-            raise NotInState("sending is not paused by a restore; see `mawja restored show`")
-        for one in waiting:
+    # Each is a deed of its own in the audit; a try without any is one too.
+    tries: list[Restoration | None] = [*waiting] or [None]
+    for one in tries:
+        about = one.restoration_id if one is not None else ""
+        async with _noted(settings, "Restored/Resume", about, reason, caller) as producer:
+            may("restored resume", caller)
+            if one is None:
+                raise NotInState("sending is not paused by a restore; see `mawja restored show`")
             resumed = Restoration()
             resumed.CopyFrom(one)
             resumed.resumed_ms = now_ms()
